@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * IOMMU user API: contexts and the devices in them
+ */
+#include <linux/iommufd.h>
+#include <linux/rculist.h>
+#include <linux/slab.h>
+#include <uapi/linux/iommufd.h>
+
+#include "../iommu-priv.h"
+#include "private.h"
+
+/**
+ * iommu_uapi_alloc_stage2() - Allocate the domain of a nesting container
+ * @dev: a device with an IOMMU
+ *
+ * Returns a domain that can be the parent of nested domains where the IOMMU has
+ * those, and otherwise what a nesting container has always got: a paging domain
+ * with iommu_enable_nesting(). May be called with the group's mutex held.
+ *
+ * Return: the domain, to be freed with iommu_domain_free(), or an error pointer
+ */
+struct iommu_domain *iommu_uapi_alloc_stage2(struct device *dev)
+{
+	const struct iommu_ops *ops;
+	struct iommu_domain *domain;
+	int ret;
+
+	if (!device_iommu_mapped(dev) || !dev->iommu || !dev->iommu->iommu_dev)
+		return ERR_PTR(-ENODEV);
+
+	ops = dev_iommu_ops(dev);
+	if (ops->domain_alloc_user) {
+		domain = ops->domain_alloc_user(dev, IOMMU_HWPT_ALLOC_NEST_PARENT,
+						NULL, NULL);
+		if (!IS_ERR(domain))
+			domain->owner = ops;
+		if (!IS_ERR(domain) || PTR_ERR(domain) != -EOPNOTSUPP)
+			return domain;
+	}
+
+	domain = iommu_paging_domain_alloc(dev);
+	if (IS_ERR(domain))
+		return domain;
+	ret = iommu_enable_nesting(domain);
+	if (ret) {
+		iommu_domain_free(domain);
+		return ERR_PTR(ret);
+	}
+	return domain;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_alloc_stage2);
+
+static void dev_release(struct kref *ref)
+{
+	struct iommu_uapi_dev *udev =
+		container_of(ref, struct iommu_uapi_dev, ref);
+
+	xa_destroy(&udev->bonds);
+	xa_destroy(&udev->gpasids);
+	kfree_rcu(udev, rcu);
+}
+
+/**
+ * iommu_uapi_dev_put() - Drop a reference
+ * @udev: from iommu_uapi_dev_get() or iommu_uapi_dev_next()
+ */
+void iommu_uapi_dev_put(struct iommu_uapi_dev *udev)
+{
+	kref_put(&udev->ref, dev_release);
+}
+
+/**
+ * iommu_uapi_dev_get() - Find a device of a context
+ * @ctx: the context
+ * @dev: the device; the caller makes sure that it stays in its group
+ *
+ * Return: the entry of its group, with a reference; NULL if the group is not in
+ * the context. The entry may be gone by the time that its lock is taken.
+ */
+struct iommu_uapi_dev *iommu_uapi_dev_get(struct iommu_uapi_ctx *ctx,
+					  struct device *dev)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+	struct iommu_uapi_dev *udev;
+
+	if (!group)
+		return NULL;
+
+	rcu_read_lock();
+	udev = xa_load(&ctx->devs, iommu_group_id(group));
+	if (udev && !kref_get_unless_zero(&udev->ref))
+		udev = NULL;
+	rcu_read_unlock();
+
+	iommu_group_put(group);
+	return udev;
+}
+
+/**
+ * iommu_uapi_dev_next() - Walk the devices of a context without its lock
+ * @ctx: the context
+ * @index: zero to begin with; where to go on
+ *
+ * Return: the next entry, with a reference; NULL at the end
+ */
+struct iommu_uapi_dev *iommu_uapi_dev_next(struct iommu_uapi_ctx *ctx,
+					   unsigned long *index)
+{
+	struct iommu_uapi_dev *udev;
+
+	rcu_read_lock();
+	udev = xa_find(&ctx->devs, index, ULONG_MAX, XA_PRESENT);
+	while (udev && !kref_get_unless_zero(&udev->ref))
+		udev = xa_find_after(&ctx->devs, index, ULONG_MAX, XA_PRESENT);
+	rcu_read_unlock();
+
+	(*index)++;
+	return udev;
+}
+
+static int count_device(struct device *dev, void *data)
+{
+	(*(unsigned int *)data)++;
+	return 0;
+}
+
+/**
+ * iommu_uapi_dev_is_alone() - Check that a device shares its group with no other
+ * @udev: the device's entry, attached
+ *
+ * Translation is attached to whole groups, so a device with neighbours cannot
+ * have tables of its own.
+ */
+bool iommu_uapi_dev_is_alone(struct iommu_uapi_dev *udev)
+{
+	unsigned int count = 0;
+
+	iommu_group_for_each_dev(udev->group, &count, count_device);
+	return count == 1;
+}
+
+/**
+ * iommu_uapi_ctx_alloc() - Begin a context
+ * @pasid_quota: number of PASIDs that it may own at a time
+ *
+ * Return: the context, to be freed with iommu_uapi_ctx_free(), or NULL
+ */
+struct iommu_uapi_ctx *iommu_uapi_ctx_alloc(unsigned int pasid_quota)
+{
+	struct iommu_uapi_ctx *ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
+
+	if (!ctx)
+		return NULL;
+
+	mutex_init(&ctx->lock);
+	xa_init_flags(&ctx->devs, XA_FLAGS_ACCOUNT);
+	xa_init_flags(&ctx->pasids, XA_FLAGS_ACCOUNT);
+	ctx->pasid_quota = pasid_quota;
+	return ctx;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_ctx_alloc);
+
+static int first_device(struct device *dev, void *data)
+{
+	*(struct device **)data = dev;
+	return 1;
+}
+
+/**
+ * iommu_uapi_attach_group() - Add an IOMMU group to a context
+ * @ctx: the context
+ * @group: the group, which the caller owns (iommu_group_claim_dma_owner()) and
+ *	has attached to @stage2; its devices stay until it is detached
+ * @stage2: domain from iommu_uapi_alloc_stage2()
+ *
+ * The group begins with no guest tables, whatever other groups of the context
+ * have bound. Whether it has nested translation at all makes no difference to
+ * the success of the call.
+ *
+ * Return: 0, -ENODEV for a group without devices, -ENOMEM
+ */
+int iommu_uapi_attach_group(struct iommu_uapi_ctx *ctx,
+			    struct iommu_group *group,
+			    struct iommu_domain *stage2)
+{
+	struct iommu_uapi_dev *udev;
+	int ret;
+
+	udev = kzalloc(sizeof(*udev), GFP_KERNEL_ACCOUNT);
+	if (!udev)
+		return -ENOMEM;
+
+	kref_init(&udev->ref);
+	init_rwsem(&udev->lock);
+	raw_spin_lock_init(&udev->fault_lock);
+	xa_init_flags(&udev->bonds, XA_FLAGS_ACCOUNT);
+	xa_init_flags(&udev->gpasids, XA_FLAGS_ACCOUNT);
+	udev->group = group;
+	udev->stage2 = stage2;
+
+	ret = -ENODEV;
+	iommu_group_for_each_dev(group, &udev->dev, first_device);
+	if (!udev->dev || !udev->dev->iommu || !udev->dev->iommu->iommu_dev)
+		goto err_put;
+	iommu_uapi_dev_init_info(udev);
+
+	mutex_lock(&ctx->lock);
+	ret = xa_insert(&ctx->devs, iommu_group_id(group), udev, GFP_KERNEL);
+	mutex_unlock(&ctx->lock);
+	if (ret)
+		goto err_put;
+	return 0;
+
+err_put:
+	iommu_uapi_dev_put(udev);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_attach_group);
+
+static void detach_dev(struct iommu_uapi_ctx *ctx, struct iommu_uapi_dev *udev)
+{
+	lockdep_assert_held(&ctx->lock);
+
+	xa_erase(&ctx->devs, iommu_group_id(udev->group));
+
+	down_write(&udev->lock);
+	iommu_uapi_unbind_dev(udev, false);
+	iommu_uapi_faults_disconnect(udev);
+	udev->gone = true;
+	up_write(&udev->lock);
+
+	iommu_uapi_dev_put(udev);
+}
+
+/**
+ * iommu_uapi_detach_group() - Take an IOMMU group out of a context
+ * @ctx: the context
+ * @group: the group, still attached to its stage 2
+ *
+ * On return the devices of the group translate by stage 2 alone, all page
+ * requests are answered, and fault file descriptors are at their end. Does
+ * nothing if the group is not in the context.
+ */
+void iommu_uapi_detach_group(struct iommu_uapi_ctx *ctx,
+			     struct iommu_group *group)
+{
+	struct iommu_uapi_dev *udev;
+
+	mutex_lock(&ctx->lock);
+	udev = xa_load(&ctx->devs, iommu_group_id(group));
+	if (udev)
+		detach_dev(ctx, udev);
+	mutex_unlock(&ctx->lock);
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_detach_group);
+
+/**
+ * iommu_uapi_ctx_free() - End a context
+ * @ctx: the context; nobody else uses it any more
+ *
+ * Detaches the groups that are left, then frees the PASIDs.
+ */
+void iommu_uapi_ctx_free(struct iommu_uapi_ctx *ctx)
+{
+	struct iommu_uapi_dev *udev;
+	unsigned long index;
+	void *entry;
+
+	mutex_lock(&ctx->lock);
+	xa_for_each(&ctx->devs, index, udev)
+		detach_dev(ctx, udev);
+	mutex_unlock(&ctx->lock);
+
+	xa_for_each(&ctx->pasids, index, entry)
+		iommu_free_global_pasid(index);
+	xa_destroy(&ctx->pasids);
+	xa_destroy(&ctx->devs);
+	mutex_destroy(&ctx->lock);
+	kfree(ctx);
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_ctx_free);
+
+/**
+ * iommu_uapi_close_device() - The last user of a device has closed it
+ * @ctx: the context
+ * @dev: the device, of a group in @ctx
+ *
+ * Ends what belongs to the open device: what was bound through it, and its
+ * fault file descriptor. Bindings of the whole context stay.
+ */
+void iommu_uapi_close_device(struct iommu_uapi_ctx *ctx, struct device *dev)
+{
+	struct iommu_uapi_dev *udev = iommu_uapi_dev_get(ctx, dev);
+
+	if (!udev)
+		return;
+
+	mutex_lock(&ctx->lock);
+	down_write(&udev->lock);
+	if (!udev->gone && udev->dev == dev) {
+		iommu_uapi_unbind_dev(udev, true);
+		iommu_uapi_faults_disconnect(udev);
+	}
+	up_write(&udev->lock);
+	mutex_unlock(&ctx->lock);
+
+	iommu_uapi_dev_put(udev);
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_close_device);
