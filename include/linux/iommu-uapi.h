@@ -44,7 +44,6 @@ struct iommu_uapi_dev;
  * @inv: invalidation request
  * @batch: invalidation requests
  * @resp: page response
- * @info: nesting information
  * @raw: room for the payloads to grow
  *
  * A framework keeps one of these on its stack between the copy step and the
@@ -115,21 +114,19 @@ struct iommu_uapi_bond {
 	/* private: of the core */
 	struct iommu_attach_handle handle;
 	struct iommu_uapi_dev *udev;
-	struct iommu_pasid_table_config cfg;
-	struct iommu_pasid_table_config old_cfg;
 	u32 gpasid;
 	bool has_gpasid;
 	bool dev_scope;
-	bool old_dev_scope;
-	bool replaced;
 	bool dying;
 };
 
 /**
  * struct iommu_uapi_ops - What a vendor IOMMU driver does for the user API
  * @info: fill in @info->format, features, addr_width, pasid_bits, caches,
- *	granularities and vendor for @dev; everything else is zero and stays so.
- *	-EOPNOTSUPP if the device has no nested translation. May sleep.
+ *	granularities and vendor for @dev on top of @stage2, the domain that its
+ *	group is attached to; everything else is zero and stays so. -EOPNOTSUPP
+ *	if the device has no nested translation, or not on that domain. May
+ *	sleep.
  * @info_merge: optional: reduce @into->vendor to what also holds for @other,
  *	of the same format. Without it, a vendor member that differs between
  *	the devices of a container is not reported for the container.
@@ -142,7 +139,12 @@ struct iommu_uapi_bond {
  *	@cfg->config says. Called again for a bond in place to replace the
  *	configuration; on error the earlier one stays in force. May sleep.
  * @unbind: undo either. Must not fail: on return the device translates through
- *	nothing of the guest, and no new fault names the bond. May sleep.
+ *	nothing of the guest, no new fault names the bond, and no call of
+ *	iommu_report_device_fault() that could is still running, for requests
+ *	without PASID too. Page requests are still on. Must not wait for page
+ *	responses: none is given before it returns. PASIDs are unbound before
+ *	the requests without PASID when a device goes, but user space may choose
+ *	another order. May sleep.
  * @invalidate: invalidate caches, and wait until that is done. @inv has passed
  *	the copy step and says which caches, with which granularity. For a page
  *	table the entries of this bond are meant (@inv's own PASID has been used
@@ -152,12 +154,16 @@ struct iommu_uapi_bond {
  *	-EIO that it has not. Several calls may run at the same time. May sleep,
  *	should not allocate.
  *
+ * A driver whose device must not change what its requests without PASID get
+ * while PASIDs are bound, or the other way round, returns -EBUSY from the bind.
+ *
  * The core calls @bind_pgtbl, @bind_pasid_table and @unbind of one device one
  * at a time, and @invalidate neither before the bind has returned nor after
  * @unbind is called.
  */
 struct iommu_uapi_ops {
-	int (*info)(struct device *dev, struct iommu_nesting_info *info);
+	int (*info)(struct device *dev, struct iommu_domain *stage2,
+		    struct iommu_nesting_info *info);
 	void (*info_merge)(struct iommu_nesting_info *into,
 			   const struct iommu_nesting_info *other);
 	int (*bind_pgtbl)(struct iommu_uapi_bond *bond,

@@ -16,17 +16,21 @@
  *	core frees it when the bond ends; if not, it is still the caller's.
  *
  * For vendor drivers whose nested translation is a domain. Page requests that
- * reach the domain go to the device's fault queue.
+ * reach the domain go to the device's fault queue. A bond has one domain: a
+ * PASID table that is replaced keeps it.
  *
  * Context: from the two operations named above.
  *
- * Return: 0, -EOPNOTSUPP if the device sends no PASIDs and the bond is for one,
- * or what the driver's attach operation says
+ * Return: 0, -EBUSY if the bond has a domain, -EOPNOTSUPP if the device sends
+ * no PASIDs and the bond is for one, or what the driver's attach operation says
  */
 int iommu_uapi_attach_domain(struct iommu_uapi_bond *bond,
 			     struct iommu_domain *domain)
 {
 	int ret;
+
+	if (WARN_ON(bond->domain))
+		return -EBUSY;
 
 	domain->owner = dev_iommu_ops(bond->dev);
 	if (bond->page_requests)
@@ -143,6 +147,17 @@ static void bond_erase(struct iommu_uapi_bond *bond)
 		xa_erase(&udev->gpasids, bond->gpasid);
 }
 
+/* What is left to do for a bond that the hardware does not know any more */
+static void end_bond(struct iommu_uapi_bond *bond)
+{
+	iommu_uapi_faults_flush(bond);
+	bond_erase(bond);
+	page_requests_put(bond);
+	if (bond->domain)
+		iommu_domain_free(bond->domain);
+	kfree(bond);
+}
+
 /*
  * The order matters: no fault is queued any more, the hardware stops and its
  * page requests are drained, those that user space has not answered are
@@ -157,12 +172,7 @@ static void unbind(struct iommu_uapi_bond *bond)
 	trace_iommu_uapi_unbind(bond);
 	iommu_uapi_faults_ignore(bond);
 	udev->ops->unbind(bond);
-	iommu_uapi_faults_flush(bond);
-	bond_erase(bond);
-	page_requests_put(bond);
-	if (bond->domain)
-		iommu_domain_free(bond->domain);
-	kfree(bond);
+	end_bond(bond);
 }
 
 /**
@@ -175,9 +185,13 @@ void iommu_uapi_unbind_dev(struct iommu_uapi_dev *udev, bool dev_scope_only)
 	struct iommu_uapi_bond *bond;
 	unsigned long pasid;
 
-	xa_for_each(&udev->bonds, pasid, bond)
+	/* Hardware may want the requests without PASID to change last */
+	xa_for_each_start(&udev->bonds, pasid, bond, IOMMU_NO_PASID + 1)
 		if (!dev_scope_only || bond->dev_scope)
 			unbind(bond);
+	bond = xa_load(&udev->bonds, IOMMU_NO_PASID);
+	if (bond && (!dev_scope_only || bond->dev_scope))
+		unbind(bond);
 	if (udev->table && (!dev_scope_only || udev->table->dev_scope))
 		unbind(udev->table);
 }
@@ -248,14 +262,14 @@ static int bind_pgtbl_locked(struct iommu_uapi_dev *udev,
 	if (ret)
 		goto err_erase;
 	ret = udev->ops->bind_pgtbl(bond, data);
-	if (ret)
-		goto err_page_requests;
+	if (ret) {
+		end_bond(bond);
+		return ret;
+	}
 
 	trace_iommu_uapi_bind_pgtbl(bond, data);
 	return 0;
 
-err_page_requests:
-	page_requests_put(bond);
 err_erase:
 	bond_erase(bond);
 err_free:
@@ -426,23 +440,21 @@ static int bind_table_new(struct iommu_uapi_dev *udev,
 		return -ENOMEM;
 	bond->table = true;
 	bond->pasid = IOMMU_NO_PASID;
-	bond->cfg = *cfg;
 
 	ret = page_requests_get(bond);
-	if (ret)
-		goto err_free;
+	if (ret) {
+		kfree(bond);
+		return ret;
+	}
 	ret = udev->ops->bind_pasid_table(bond, cfg);
-	if (ret)
-		goto err_page_requests;
+	if (ret) {
+		end_bond(bond);
+		return ret;
+	}
 
 	bond_insert(bond);
+	udev->cfg = *cfg;
 	return 0;
-
-err_page_requests:
-	page_requests_put(bond);
-err_free:
-	kfree(bond);
-	return ret;
 }
 
 static int bind_table_locked(struct iommu_uapi_dev *udev,
@@ -465,11 +477,11 @@ static int bind_table_locked(struct iommu_uapi_dev *udev,
 	} else {
 		ret = udev->ops->bind_pasid_table(bond, cfg);
 		if (!ret) {
-			bond->old_cfg = bond->cfg;
-			bond->cfg = *cfg;
-			bond->old_dev_scope = bond->dev_scope;
+			udev->old_cfg = udev->cfg;
+			udev->cfg = *cfg;
+			udev->old_dev_scope = bond->dev_scope;
 			bond->dev_scope = dev_scope;
-			bond->replaced = true;
+			udev->replaced = true;
 		}
 	}
 	if (!ret)
@@ -492,28 +504,29 @@ static int bind_table_one(struct iommu_uapi_dev *udev,
 /* Go back to what was there before a container's bind failed half-way. */
 static void bind_table_undo(struct iommu_uapi_dev *udev)
 {
-	static const struct iommu_pasid_table_config abort = {
-		.argsz = sizeof(abort),
-		.version = IOMMU_UAPI_VERSION_1,
-		.format = IOMMU_PASID_FORMAT_ARM_SMMUV3,
-		.config = IOMMU_PASID_CONFIG_ABORT,
-	};
+	const struct iommu_uapi_ops *ops = udev->ops;
 	struct iommu_uapi_bond *bond;
 
 	down_write(&udev->lock);
 	bond = udev->table;
-	if (!bond->replaced) {
+	if (!udev->replaced) {
 		unbind(bond);
-	} else if (udev->ops->bind_pasid_table(bond, &bond->old_cfg)) {
-		/* Neither old nor new: rather no DMA than through a wrong table */
-		dev_err_ratelimited(bond->dev,
-				    "cannot restore PASID table, aborting DMA\n");
-		if (!udev->ops->bind_pasid_table(bond, &abort))
-			bond->cfg = abort;
-	} else {
-		bond->cfg = bond->old_cfg;
-		bond->dev_scope = bond->old_dev_scope;
+		goto out_unlock;
 	}
+
+	udev->cfg = udev->old_cfg;
+	bond->dev_scope = udev->old_dev_scope;
+	if (!ops->bind_pasid_table(bond, &udev->cfg))
+		goto out_unlock;
+
+	/* Neither the new nor the old one: rather none than the wrong one */
+	udev->cfg.config = IOMMU_PASID_CONFIG_ABORT;
+	if (ops->bind_pasid_table(bond, &udev->cfg))
+		dev_err_ratelimited(udev->dev, "cannot restore PASID table\n");
+	else
+		dev_err_ratelimited(udev->dev,
+				    "cannot restore PASID table, aborting DMA\n");
+out_unlock:
 	up_write(&udev->lock);
 }
 
@@ -526,8 +539,7 @@ static int bind_table_all(struct iommu_uapi_ctx *ctx,
 	int ret = -ENODEV;
 
 	xa_for_each(&ctx->devs, index, udev) {
-		if (udev->table)
-			udev->table->replaced = false;
+		udev->replaced = false;
 		ret = bind_table_one(udev, cfg, false);
 		if (ret)
 			break;

@@ -2,8 +2,6 @@
 /*
  * IOMMU user API: contexts and the devices in them
  */
-#include <linux/iommufd.h>
-#include <linux/rculist.h>
 #include <linux/slab.h>
 #include <uapi/linux/iommufd.h>
 
@@ -58,6 +56,7 @@ static void dev_release(struct kref *ref)
 
 	xa_destroy(&udev->bonds);
 	xa_destroy(&udev->gpasids);
+	put_device(udev->dev);
 	kfree_rcu(udev, rcu);
 }
 
@@ -119,10 +118,9 @@ struct iommu_uapi_dev *iommu_uapi_dev_next(struct iommu_uapi_ctx *ctx,
 	return udev;
 }
 
-static int count_device(struct device *dev, void *data)
+static int other_device(struct device *dev, void *data)
 {
-	(*(unsigned int *)data)++;
-	return 0;
+	return dev != data;
 }
 
 /**
@@ -130,14 +128,11 @@ static int count_device(struct device *dev, void *data)
  * @udev: the device's entry, attached
  *
  * Translation is attached to whole groups, so a device with neighbours cannot
- * have tables of its own.
+ * have tables of its own. Neighbours may come and go.
  */
 bool iommu_uapi_dev_is_alone(struct iommu_uapi_dev *udev)
 {
-	unsigned int count = 0;
-
-	iommu_group_for_each_dev(udev->group, &count, count_device);
-	return count == 1;
+	return !iommu_group_for_each_dev(udev->group, udev->dev, other_device);
 }
 
 /**
@@ -163,7 +158,7 @@ EXPORT_SYMBOL_GPL(iommu_uapi_ctx_alloc);
 
 static int first_device(struct device *dev, void *data)
 {
-	*(struct device **)data = dev;
+	*(struct device **)data = get_device(dev);
 	return 1;
 }
 
@@ -171,7 +166,8 @@ static int first_device(struct device *dev, void *data)
  * iommu_uapi_attach_group() - Add an IOMMU group to a context
  * @ctx: the context
  * @group: the group, which the caller owns (iommu_group_claim_dma_owner()) and
- *	has attached to @stage2; its devices stay until it is detached
+ *	has attached to @stage2. A device that is alone in it stays until it is
+ *	detached.
  * @stage2: domain from iommu_uapi_alloc_stage2()
  *
  * The group begins with no guest tables, whatever other groups of the context
@@ -222,14 +218,14 @@ static void detach_dev(struct iommu_uapi_ctx *ctx, struct iommu_uapi_dev *udev)
 {
 	lockdep_assert_held(&ctx->lock);
 
-	xa_erase(&ctx->devs, iommu_group_id(udev->group));
-
 	down_write(&udev->lock);
 	iommu_uapi_unbind_dev(udev, false);
 	iommu_uapi_faults_disconnect(udev);
 	udev->gone = true;
 	up_write(&udev->lock);
 
+	/* Only now: as long as something is bound, invalidations must see it. */
+	xa_erase(&ctx->devs, iommu_group_id(udev->group));
 	iommu_uapi_dev_put(udev);
 }
 

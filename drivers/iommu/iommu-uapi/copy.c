@@ -159,7 +159,8 @@ static int check_table(enum iommu_uapi_op op, const union iommu_uapi_payload *p)
 	const struct iommu_pasid_smmuv3 *smmuv3 = &cfg->vendor.smmuv3;
 
 	if (cfg->flags & ~(u32)TABLE_FLAGS ||
-	    memchr_inv(cfg->padding, 0, sizeof(cfg->padding)))
+	    memchr_inv(cfg->padding, 0, sizeof(cfg->padding)) ||
+	    memchr_inv(smmuv3->padding, 0, sizeof(smmuv3->padding)))
 		return -EINVAL;
 	if (op == IOMMU_UAPI_UNBIND_PASID_TABLE)
 		return offsetofend(struct iommu_pasid_table_config, padding);
@@ -179,8 +180,7 @@ static int check_table(enum iommu_uapi_op op, const union iommu_uapi_payload *p)
 	if (cfg->pasid_bits > IOMMU_UAPI_PASID_BITS ||
 	    !IS_ALIGNED(cfg->base_ptr, SZ_64) ||
 	    smmuv3->s1fmt > IOMMU_PASID_SMMUV3_S1FMT_64K_L2 ||
-	    smmuv3->s1dss > IOMMU_PASID_SMMUV3_S1DSS_SSID0 ||
-	    memchr_inv(smmuv3->padding, 0, sizeof(smmuv3->padding)))
+	    smmuv3->s1dss > IOMMU_PASID_SMMUV3_S1DSS_SSID0)
 		return -EINVAL;
 	return offsetofend(struct iommu_pasid_table_config, vendor.smmuv3);
 }

@@ -127,10 +127,12 @@ static bool make_room(struct iommu_uapi_faults *faults, size_t nr)
 static struct list_head *bucket(struct iommu_uapi_faults *faults,
 				bool has_pasid, u32 pasid, u32 grpid)
 {
-	u64 key = (u64)pasid << 32 | grpid;
+	u64 key = grpid;
 
-	return &faults->groups[hash_64(key ^ (u64)has_pasid << 63,
-				       IOMMU_UAPI_FAULT_HASH_BITS)];
+	/* Without one, drivers leave anything in the field. */
+	if (has_pasid)
+		key |= BIT_ULL(63) | (u64)pasid << 32;
+	return &faults->groups[hash_64(key, IOMMU_UAPI_FAULT_HASH_BITS)];
 }
 
 static bool group_has_pasid(const struct iopf_group *group)
@@ -189,13 +191,39 @@ iommu_uapi_encode_unrecoverable(struct uapi_iommu_fault *rec,
 		.type = IOMMU_FAULT_DMA_UNRECOV,
 		.event = *event,
 	};
-	if (bond->has_gpasid &&
+	if (bond->has_gpasid && event->pasid == bond->pasid &&
 	    event->flags & IOMMU_FAULT_UNRECOV_PASID_VALID) {
 		rec->event.pasid = bond->gpasid;
 		rec->event.flags |= IOMMU_FAULT_UNRECOV_GPASID;
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_uapi_encode_unrecoverable);
+
+/*
+ * The IOMMU core puts requests together by their group index alone. One of
+ * another PASID is left over from a group whose end never came, perhaps of a
+ * binding that is gone.
+ */
+static bool is_of_group(const struct iopf_group *group,
+			const struct iopf_fault *iopf)
+{
+	const struct iommu_fault_page_request *last = &group->last_fault.fault.prm;
+	const struct iommu_fault_page_request *prm = &iopf->fault.prm;
+
+	if ((prm->flags ^ last->flags) & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID)
+		return false;
+	return !group_has_pasid(group) || prm->pasid == last->pasid;
+}
+
+static size_t count_requests(const struct iopf_group *group)
+{
+	const struct iopf_fault *iopf;
+	size_t nr = 0;
+
+	list_for_each_entry(iopf, &group->faults, list)
+		nr += is_of_group(group, iopf);
+	return nr;
+}
 
 static bool queue_group(struct iommu_uapi_bond *bond, struct iopf_group *group)
 {
@@ -208,13 +236,15 @@ static bool queue_group(struct iommu_uapi_bond *bond, struct iopf_group *group)
 
 	if (!faults || bond->dying)
 		return false;
-	if (faults->nr_groups >= IOMMU_UAPI_FAULT_GROUPS ||
-	    !make_room(faults, group->fault_count)) {
+	if (faults->nr_requests + group->fault_count > IOMMU_UAPI_FAULT_REQUESTS ||
+	    !make_room(faults, count_requests(group))) {
 		faults->lost.page_requests++;
 		return false;
 	}
 
 	list_for_each_entry(iopf, &group->faults, list) {
+		if (!is_of_group(group, iopf))
+			continue;
 		iommu_uapi_encode_page_request(&rec, bond, &iopf->fault.prm);
 		push(faults, bond, &rec);
 	}
@@ -222,7 +252,7 @@ static bool queue_group(struct iommu_uapi_bond *bond, struct iopf_group *group)
 	group->cookie = faults->head - 1;
 	list_add_tail(&group->node, bucket(faults, group_has_pasid(group),
 					   last->pasid, last->grpid));
-	faults->nr_groups++;
+	faults->nr_requests += group->fault_count;
 	return true;
 }
 
@@ -273,7 +303,8 @@ int iommu_uapi_iopf_handler(struct iopf_group *group)
 
 /**
  * iommu_uapi_report_unrecoverable() - Report a transaction that was aborted
- * @bond: bond whose stage 1 the transaction failed in
+ * @bond: bond whose stage 1 the transaction failed in; any bond of the device
+ *	for a PASID that has none
  * @event: what happened. The PASID is the one on the bus.
  *
  * Faults of stage 2 are the host's and are not reported here.
@@ -339,12 +370,12 @@ static void take_groups(struct iommu_uapi_faults *faults,
 		return;
 	lockdep_assert_held(&faults->udev->fault_lock);
 
-	for (i = 0; faults->nr_groups && i < ARRAY_SIZE(faults->groups); i++) {
+	for (i = 0; faults->nr_requests && i < ARRAY_SIZE(faults->groups); i++) {
 		list_for_each_entry_safe(group, next, &faults->groups[i], node) {
 			if (bond && group_bond(group) != bond)
 				continue;
 			list_move_tail(&group->node, list);
-			faults->nr_groups--;
+			faults->nr_requests -= group->fault_count;
 		}
 	}
 
@@ -540,7 +571,7 @@ take_group(struct iommu_uapi_faults *faults,
 					  pasid, resp->grpid), node) {
 		if (is_answered_by(faults, group, resp)) {
 			list_del(&group->node);
-			faults->nr_groups--;
+			faults->nr_requests -= group->fault_count;
 			raw_spin_unlock_irq(&udev->fault_lock);
 			return group;
 		}
@@ -619,7 +650,6 @@ static int faults_release(struct inode *inode, struct file *file)
 
 static const struct file_operations faults_fops = {
 	.owner		= THIS_MODULE,
-	.open		= nonseekable_open,
 	.read		= faults_read,
 	.write		= faults_write,
 	.poll		= faults_poll,

@@ -10,7 +10,7 @@
 #include "private.h"
 
 #define IOMMU_UAPI_FAULT_RING		256	/* records, a power of two */
-#define IOMMU_UAPI_FAULT_GROUPS		256	/* groups outstanding */
+#define IOMMU_UAPI_FAULT_REQUESTS	512	/* page requests outstanding */
 #define IOMMU_UAPI_FAULT_HASH_BITS	6
 
 struct fault_slot {
@@ -30,7 +30,7 @@ struct iommu_uapi_faults {
 	u32 tail;				/* of the oldest one */
 	struct fault_slot *ring;
 	struct iommu_fault_lost lost;		/* since the last record */
-	unsigned int nr_groups;
+	size_t nr_requests;			/* outstanding, read or not */
 	struct list_head groups[1 << IOMMU_UAPI_FAULT_HASH_BITS];
 };
 

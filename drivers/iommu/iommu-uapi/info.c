@@ -27,7 +27,7 @@ void iommu_uapi_dev_init_info(struct iommu_uapi_dev *udev)
 
 	if (!ops)
 		return;
-	if (ops->info(udev->dev, info)) {
+	if (ops->info(udev->dev, udev->stage2, info)) {
 		memset(info, 0, sizeof(*info));
 		return;
 	}
@@ -40,13 +40,15 @@ void iommu_uapi_dev_init_info(struct iommu_uapi_dev *udev)
 	 */
 	if (dev_is_pci(udev->dev) && to_pci_dev(udev->dev)->is_virtfn)
 		info->features &= ~IOMMU_NESTING_FEAT_PAGE_REQUEST;
-	/* A system-wide PASID is never one that the device cannot send */
-	if (!udev->dev->iommu->max_pasids)
-		info->features &= ~IOMMU_NESTING_FEAT_SYSWIDE_PASID;
-	if (info->features & IOMMU_NESTING_FEAT_SYSWIDE_PASID)
+	/* No PASID that the device cannot send */
+	if (udev->dev->iommu->max_pasids) {
 		info->pasid_bits = min3((int)info->pasid_bits,
 					IOMMU_UAPI_PASID_BITS,
 					fls(udev->dev->iommu->max_pasids) - 1);
+	} else {
+		info->pasid_bits = 0;
+		info->features &= ~IOMMU_NESTING_FEAT_SYSWIDE_PASID;
+	}
 	udev->ops = ops;
 }
 
@@ -61,21 +63,28 @@ static void merge_vendor(struct iommu_nesting_info *into,
 }
 
 /* Returns 0 or -EOPNOTSUPP */
-static int merge(struct iommu_nesting_info *into,
-		 const struct iommu_uapi_dev *udev)
+static int merge(struct iommu_nesting_info *into, struct iommu_uapi_dev *udev)
 {
 	const struct iommu_nesting_info *from = &udev->info;
+	u32 features = from->features;
 
 	if (!udev->ops)
 		return -EOPNOTSUPP;
+	/* What every bind would refuse is not there */
+	if (!iommu_uapi_dev_is_alone(udev))
+		features &= ~(IOMMU_NESTING_FEAT_BIND_PGTBL |
+			      IOMMU_NESTING_FEAT_BIND_PASID_TABLE |
+			      IOMMU_NESTING_FEAT_PAGE_REQUEST);
+
 	if (!into->format) {
 		*into = *from;
+		into->features = features;
 		return 0;
 	}
 	if (into->format != from->format)
 		return -EOPNOTSUPP;
 
-	into->features &= from->features;
+	into->features &= features;
 	into->caches &= from->caches;
 	into->granularities &= from->granularities;
 	into->addr_width = min(into->addr_width, from->addr_width);

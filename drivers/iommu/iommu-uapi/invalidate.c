@@ -17,45 +17,48 @@
 #include "private.h"
 #include "trace.h"
 
-/* Which bonds of a device a request is about */
+/* Whose entries a request is about */
 struct selector {
-	bool all;
-	bool gpasid;
-	ioasid_t pasid;
+	bool all;		/* of all bindings */
+	bool no_pasid;		/* of the requests without PASID */
+	bool gpasid;		/* pasid is the guest's number */
+	u64 pasid;
 };
 
-/*
- * For page tables. What a PASID table has is selected by the vendor driver,
- * since the numbers are the guest's own.
- */
-static int get_selector(struct selector *sel,
-			const struct iommu_cache_invalidate_info *inv)
+static void get_selector(struct selector *sel,
+			 const struct iommu_cache_invalidate_info *inv)
 {
 	const struct iommu_inv_pasid_info *pasid = &inv->granu.pasid_info;
 	const struct iommu_inv_addr_info *addr = &inv->granu.addr_info;
 
-	*sel = (struct selector) {};
+	*sel = (struct selector) { .all = true };
 	switch (inv->granularity) {
 	case IOMMU_INV_GRANU_PASID:
-		/* Page tables have no tag of the guest: ARCHID selects nothing */
-		if (!(pasid->flags & (IOMMU_INV_PASID_FLAGS_PASID |
-				      IOMMU_INV_PASID_FLAGS_NO_PASID)))
-			return -EINVAL;
+		sel->all = !(pasid->flags & (IOMMU_INV_PASID_FLAGS_PASID |
+					     IOMMU_INV_PASID_FLAGS_NO_PASID));
+		sel->no_pasid = pasid->flags & IOMMU_INV_PASID_FLAGS_NO_PASID;
 		sel->gpasid = pasid->flags & IOMMU_INV_PASID_FLAGS_GPASID;
-		if (pasid->flags & IOMMU_INV_PASID_FLAGS_PASID)
-			sel->pasid = pasid->pasid;
-		return 0;
+		sel->pasid = pasid->pasid;
+		break;
 	case IOMMU_INV_GRANU_ADDR:
 		sel->all = !(addr->flags & (IOMMU_INV_ADDR_FLAGS_PASID |
 					    IOMMU_INV_ADDR_FLAGS_NO_PASID));
+		sel->no_pasid = addr->flags & IOMMU_INV_ADDR_FLAGS_NO_PASID;
 		sel->gpasid = addr->flags & IOMMU_INV_ADDR_FLAGS_GPASID;
-		if (addr->flags & IOMMU_INV_ADDR_FLAGS_PASID)
-			sel->pasid = addr->pasid;
-		return 0;
-	default:
-		sel->all = true;
-		return 0;
+		sel->pasid = addr->pasid;
+		break;
 	}
+}
+
+static struct iommu_uapi_bond *find_bond(struct iommu_uapi_dev *udev,
+					 const struct selector *sel)
+{
+	if (sel->no_pasid)
+		return xa_load(&udev->bonds, IOMMU_NO_PASID);
+	if (sel->gpasid)
+		return xa_load(&udev->gpasids, sel->pasid);
+	/* PASID 0 is no name for the requests without PASID */
+	return sel->pasid ? xa_load(&udev->bonds, sel->pasid) : NULL;
 }
 
 static int invalidate_bond(struct iommu_uapi_bond *bond,
@@ -68,23 +71,23 @@ static int invalidate_bond(struct iommu_uapi_bond *bond,
 }
 
 static int invalidate_pgtbls(struct iommu_uapi_dev *udev,
-			     const struct iommu_cache_invalidate_info *inv)
+			     const struct selector *sel,
+			     const struct iommu_cache_invalidate_info *inv,
+			     bool *found)
 {
 	struct iommu_uapi_bond *bond;
-	struct selector sel;
 	unsigned long pasid;
 	int ret, err = 0;
 
-	ret = get_selector(&sel, inv);
-	if (ret)
-		return ret;
-
-	if (!sel.all) {
-		bond = xa_load(sel.gpasid ? &udev->gpasids : &udev->bonds,
-			       sel.pasid);
-		return bond ? invalidate_bond(bond, inv) : -ENOENT;
+	if (!sel->all) {
+		bond = find_bond(udev, sel);
+		*found = bond;
+		return bond ? invalidate_bond(bond, inv) : 0;
 	}
 
+	/* Page tables have no tag of the guest's: ARCHID selects nothing */
+	if (inv->granularity == IOMMU_INV_GRANU_PASID)
+		return -EINVAL;
 	xa_for_each(&udev->bonds, pasid, bond) {
 		ret = invalidate_bond(bond, inv);
 		err = err ?: ret;
@@ -92,57 +95,65 @@ static int invalidate_pgtbls(struct iommu_uapi_dev *udev,
 	return err;
 }
 
+/*
+ * A device on which nothing is bound has nothing cached, and no say in whether
+ * the caches of others can be invalidated. What a PASID table has cached is
+ * selected by the vendor driver, since the numbers are the guest's own.
+ */
 static int invalidate_locked(struct iommu_uapi_dev *udev,
-			     const struct iommu_cache_invalidate_info *inv)
+			     const struct selector *sel,
+			     const struct iommu_cache_invalidate_info *inv,
+			     bool *found)
 {
 	const struct iommu_nesting_info *info = &udev->info;
 
-	if (udev->gone)
-		return -ENODEV;
-	if (!udev->ops || !(info->features & IOMMU_NESTING_FEAT_CACHE_INVLD))
+	*found = false;
+	if (!udev->table && xa_empty(&udev->bonds))
+		return 0;
+	if (!(info->features & IOMMU_NESTING_FEAT_CACHE_INVLD))
 		return -EOPNOTSUPP;
 	if (inv->cache & ~info->caches ||
 	    !(BIT(inv->granularity) & info->granularities))
 		return -EINVAL;
-	if (udev->table)
-		return invalidate_bond(udev->table, inv);
-	return invalidate_pgtbls(udev, inv);
+	if (!udev->table)
+		return invalidate_pgtbls(udev, sel, inv, found);
+
+	*found = true;
+	return invalidate_bond(udev->table, inv);
 }
 
 static int invalidate_dev(struct iommu_uapi_dev *udev,
-			  const struct iommu_cache_invalidate_info *inv)
+			  const struct selector *sel,
+			  const struct iommu_cache_invalidate_info *inv,
+			  bool *found)
 {
 	int ret;
 
 	down_read(&udev->lock);
-	ret = invalidate_locked(udev, inv);
+	ret = invalidate_locked(udev, sel, inv, found);
 	up_read(&udev->lock);
 	return ret;
 }
 
-/*
- * Tried on all devices, the first error wins. A device without the binding that
- * is named has nothing cached, but some device must have it.
- */
+/* Tried on all devices, the first error wins. */
 static int invalidate_all(struct iommu_uapi_ctx *ctx,
-			  const struct iommu_cache_invalidate_info *inv)
+			  const struct selector *sel,
+			  const struct iommu_cache_invalidate_info *inv,
+			  bool *found)
 {
 	struct iommu_uapi_dev *udev;
-	int ret, err = 0, found = 0;
 	unsigned long index = 0;
+	int ret, err = 0;
+	bool here;
 
+	*found = false;
 	while ((udev = iommu_uapi_dev_next(ctx, &index))) {
-		ret = invalidate_dev(udev, inv);
+		ret = invalidate_dev(udev, sel, inv, &here);
 		iommu_uapi_dev_put(udev);
-		/* It has left the context meanwhile, with all its bindings */
-		if (ret == -ENODEV)
-			continue;
-		if (ret != -ENOENT)
-			found++;
-		if (ret && ret != -ENOENT)
-			err = err ?: ret;
+		err = err ?: ret;
+		*found |= here;
 	}
-	return err ?: found ? 0 : -ENOENT;
+	return err;
 }
 
 /**
@@ -157,8 +168,9 @@ static int invalidate_all(struct iommu_uapi_ctx *ctx,
  * Return: 0 when the hardware has confirmed that no stale entry is left of what
  * @inv covers, or
  * * -ENOENT: no device has the binding that @inv names
- * * -EINVAL: the hardware has no such cache or granularity
- * * -EOPNOTSUPP: a device has no invalidation, or no nested translation
+ * * -EINVAL: the hardware has no such cache or granularity, or page tables are
+ *   bound and @inv names none of them
+ * * -EOPNOTSUPP: a device with bindings has no invalidation
  * * -ENODEV: @dev is not, or no longer, in @ctx
  * * -ETIMEDOUT, -EIO: the hardware has not confirmed it
  */
@@ -166,17 +178,23 @@ int iommu_uapi_invalidate(struct iommu_uapi_ctx *ctx, struct device *dev,
 			  const struct iommu_cache_invalidate_info *inv)
 {
 	struct iommu_uapi_dev *udev;
+	struct selector sel;
+	bool found;
 	int ret;
 
-	if (!dev)
-		return invalidate_all(ctx, inv);
-
-	udev = iommu_uapi_dev_get(ctx, dev);
-	if (!udev)
-		return -ENODEV;
-	ret = invalidate_dev(udev, inv);
-	iommu_uapi_dev_put(udev);
-	return ret;
+	get_selector(&sel, inv);
+	if (dev) {
+		udev = iommu_uapi_dev_get(ctx, dev);
+		if (!udev)
+			return -ENODEV;
+		ret = invalidate_dev(udev, &sel, inv, &found);
+		iommu_uapi_dev_put(udev);
+	} else {
+		ret = invalidate_all(ctx, &sel, inv, &found);
+	}
+	if (ret)
+		return ret;
+	return found || sel.all ? 0 : -ENOENT;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_invalidate);
 

@@ -64,8 +64,13 @@ struct iommu_uapi_dev {
 	bool gone;
 	struct xarray bonds;			/* page tables by host PASID */
 	struct xarray gpasids;			/* the same by guest PASID */
-	struct iommu_uapi_bond *table;		/* PASID table; excludes ->bonds */
 	unsigned int nr_bonds;
+
+	struct iommu_uapi_bond *table;		/* PASID table; excludes ->bonds */
+	struct iommu_pasid_table_config cfg;	/* of ->table */
+	struct iommu_pasid_table_config old_cfg; /* what a bind has replaced */
+	bool old_dev_scope;
+	bool replaced;
 
 	raw_spinlock_t fault_lock;
 	struct iommu_uapi_faults *faults;

@@ -21,6 +21,36 @@
 
 #define MOCK_IOC_MAGIC		'M'
 
+enum mock_dma_flags {
+	MOCK_DMA_WRITE = 1 << 0,	/* device to memory */
+	MOCK_DMA_PASID = 1 << 1,	/* pasid is valid */
+	MOCK_DMA_ATS = 1 << 2,		/* through the device's own TLB */
+	MOCK_DMA_PRI = 1 << 3,		/* page requests on a miss */
+	MOCK_DMA_EXEC = 1 << 4,		/* instruction fetch; excludes WRITE */
+	MOCK_DMA_PRIV = 1 << 5,		/* supervisor */
+};
+
+/**
+ * enum mock_dma_status - How a DMA has ended
+ * @MOCK_DMA_OK: well
+ * @MOCK_DMA_ABORT_S1: by stage 1, or by stage 2 for a table of stage 1; an
+ *	unrecoverable fault is reported
+ * @MOCK_DMA_ABORT_S2: stage 2 has no mapping for the data, or not with this
+ *	permission; the guest is not told
+ * @MOCK_DMA_BLOCKED: nothing is attached for this PASID, or a PASID table is
+ *	bound as "abort", or a PASID is used while one is bound as "bypass"
+ * @MOCK_DMA_PRI_INVALID: the page response said "invalid"
+ * @MOCK_DMA_PRI_FAILURE: the page response said "failure"
+ */
+enum mock_dma_status {
+	MOCK_DMA_OK,
+	MOCK_DMA_ABORT_S1,
+	MOCK_DMA_ABORT_S2,
+	MOCK_DMA_BLOCKED,
+	MOCK_DMA_PRI_INVALID,
+	MOCK_DMA_PRI_FAILURE,
+};
+
 /**
  * struct mock_dma - The device reads or writes memory
  * @argsz: sizeof(struct mock_dma)
@@ -29,52 +59,51 @@
  * @len: bytes, at most 64 KiB; may cross pages
  * @addr: address that the device puts on the bus
  * @data: user pointer: what the device writes, or where what it read goes
- * @status: out: MOCK_DMA_STATUS_*. The ioctl itself returns 0 in each case.
+ * @status: out: &enum mock_dma_status. The ioctl itself returns 0 in each case.
  * @done: out: bytes transferred before the status was met
  *
  * With MOCK_DMA_PRI a missing translation makes the device send page requests
  * (one group of the pages missing) and wait for the answer; then it tries again.
- * The wait can be interrupted by signals: EINTR.
+ * Its groups have the indices 256 to 511. The wait can be interrupted by signals:
+ * EINTR. A reset of the device ends it: ECANCELED. Where page requests are off,
+ * the flag makes no difference. An access to a page table entry that is not
+ * well-formed is never worth a page request.
  */
 struct mock_dma {
 	__u32	argsz;
-#define MOCK_DMA_WRITE		(1 << 0) /* device to memory */
-#define MOCK_DMA_PASID		(1 << 1) /* @pasid is valid */
-#define MOCK_DMA_ATS		(1 << 2) /* through the device's own TLB */
-#define MOCK_DMA_PRI		(1 << 3) /* page requests on a miss */
-#define MOCK_DMA_EXEC		(1 << 4) /* instruction fetch */
-#define MOCK_DMA_PRIV		(1 << 5) /* supervisor */
 	__u32	flags;
 	__u32	pasid;
 	__u32	len;
 	__aligned_u64 addr;
 	__aligned_u64 data;
-#define MOCK_DMA_OK		0
-#define MOCK_DMA_ABORT_S1	1 /* stage 1: unrecoverable fault reported */
-#define MOCK_DMA_ABORT_S2	2 /* stage 2 has no mapping, or not this access */
-#define MOCK_DMA_BLOCKED	3 /* nothing attached for this PASID */
-#define MOCK_DMA_PRI_INVALID	4 /* page response said "invalid" */
-#define MOCK_DMA_PRI_FAILURE	5 /* page response said "failure" */
 	__u32	status;
 	__u32	done;
 };
+
 #define MOCK_IOC_DMA		_IOWR(MOCK_IOC_MAGIC, 0, struct mock_dma)
+
+enum mock_prq_flags {
+	MOCK_PRQ_PASID = 1 << 0,	/* pasid is valid */
+	MOCK_PRQ_PARTIAL = 1 << 1,	/* the group goes on */
+};
 
 /**
  * struct mock_page_request - The device sends page requests, without waiting
  * @argsz: sizeof(struct mock_page_request)
  * @flags: MOCK_PRQ_*
  * @pasid: with MOCK_PRQ_PASID
- * @grpid: page request group index, 9 bits
- * @addr: first page
+ * @grpid: page request group index, 9 bits; use 0 to 255
+ * @addr: first page, 4 KiB aligned
  * @nr: number of consecutive pages, one request each, at most 64. The last one
  *	carries "last page in group" unless MOCK_PRQ_PARTIAL.
  * @perm: IOMMU_FAULT_PERM_*
+ *
+ * Where page requests are off, or nothing is bound for the PASID, the group is
+ * answered "invalid" at once. ENOSPC: 1024 groups without an answer, or with
+ * one that was not fetched.
  */
 struct mock_page_request {
 	__u32	argsz;
-#define MOCK_PRQ_PASID		(1 << 0)
-#define MOCK_PRQ_PARTIAL	(1 << 1)
 	__u32	flags;
 	__u32	pasid;
 	__u32	grpid;
@@ -82,6 +111,7 @@ struct mock_page_request {
 	__u32	nr;
 	__u32	perm;
 };
+
 #define MOCK_IOC_PAGE_REQUEST	_IOW(MOCK_IOC_MAGIC, 1, struct mock_page_request)
 
 /**
@@ -104,27 +134,42 @@ struct mock_page_response {
 	__u32	code;
 	__u32	padding;
 };
+
 #define MOCK_IOC_PAGE_RESPONSE	_IOWR(MOCK_IOC_MAGIC, 2, struct mock_page_response)
+
+/**
+ * enum mock_inject_what - What goes wrong
+ * @MOCK_INJECT_INV_TIMEOUT: invalidations time out, entries stay
+ * @MOCK_INJECT_INV_ERROR: invalidations end in a queue error (EIO), entries stay
+ * @MOCK_INJECT_BIND_ERROR: binds fail with EIO
+ * @MOCK_INJECT_UNRECOVERABLE: not an error: unrecoverable faults are reported
+ *	now, with reason UNKNOWN, flag ADDR_VALID, and addresses that count from 0
+ *	in steps of 4096. ENOENT without a binding.
+ */
+enum mock_inject_what {
+	MOCK_INJECT_INV_TIMEOUT,
+	MOCK_INJECT_INV_ERROR,
+	MOCK_INJECT_BIND_ERROR,
+	MOCK_INJECT_UNRECOVERABLE,
+};
+
+#define MOCK_INJECT_MAX		65536
 
 /**
  * struct mock_inject - Things that go wrong in hardware
  * @argsz: sizeof(struct mock_inject)
  * @flags: must be zero
- * @what: MOCK_INJECT_*
- * @count: how many of the device's next operations of this kind fail
+ * @what: &enum mock_inject_what
+ * @count: how many of the device's next operations of this kind fail, at most
+ *	MOCK_INJECT_MAX. Replaces the number that is left from before.
  */
 struct mock_inject {
 	__u32	argsz;
 	__u32	flags;
-#define MOCK_INJECT_INV_TIMEOUT		0 /* invalidation times out, entries stay */
-#define MOCK_INJECT_INV_ERROR		1 /* queue error, entries stay */
-#define MOCK_INJECT_BIND_ERROR		2 /* bind fails with EIO */
-#define MOCK_INJECT_UNRECOVERABLE	3 /* not an error: report @count unrecoverable
-					   * faults now (reason UNKNOWN, flags
-					   * ADDR_VALID, addr = sequence << 12) */
 	__u32	what;
 	__u32	count;
 };
+
 #define MOCK_IOC_INJECT		_IOW(MOCK_IOC_MAGIC, 3, struct mock_inject)
 
 /**
@@ -148,6 +193,7 @@ struct mock_stats {
 	__u32	domains;
 	__u32	padding;
 };
+
 #define MOCK_IOC_STATS		_IOWR(MOCK_IOC_MAGIC, 4, struct mock_stats)
 
 /*
