@@ -14,11 +14,11 @@
  * groups, never one that is freed.
  *
  * A group of hardware enters the context when it is attached to the domain that
- * it keeps, after type1 has decided whether an earlier group's domain will do,
- * and before mappings are replayed into a new one, for it is the last step that
- * is easily undone. It leaves before it is detached from that domain, in
- * detach_group and in release. Emulated groups translate nothing and never
- * enter.
+ * it keeps, after type1 has decided whether an earlier group's domain will do.
+ * If that domain is new, its mappings are replayed after this, since memory that
+ * a replay has pinned would not be unpinned if a later step failed. The group
+ * leaves before it is detached from that domain, in detach_group and in release.
+ * Emulated groups translate nothing and never enter.
  *
  * A device has its own bindings and fault file descriptor from open to last
  * close, and unregister_device is called for each last close. Features reach
@@ -52,7 +52,6 @@
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 
-#include "vfio.h"
 #include "vfio_iommu_nesting.h"
 
 static unsigned int pasid_quota = 1000;
@@ -421,15 +420,14 @@ static const struct {
 /**
  * vfio_nesting_device_feature() - Serve a feature of one device
  * @ctx: the container's context or NULL
- * @vdev: the device, which is open
+ * @vdev: the device, which is open and in a group of hardware
  * @flags: of struct vfio_device_feature
  * @arg: its data
  * @argsz: bytes there
  *
- * Return: 0; -ENOTTY if there is no such feature, which includes all devices
- * without hardware translation or outside of nesting containers, and for a
- * probe what the device's IOMMU cannot do; -EINVAL or -EFAULT for a wrapper that
- * is wrong, or what the core makes of the payload
+ * Return: 0; -ENOTTY if there is no such feature, as in all containers of other
+ * types, and for a probe what the device's IOMMU cannot do; -EINVAL or -EFAULT
+ * for a wrapper that is wrong, or what the core makes of the payload
  */
 int vfio_nesting_device_feature(struct iommu_uapi_ctx *ctx,
 				struct vfio_device *vdev, u32 flags,
@@ -439,7 +437,7 @@ int vfio_nesting_device_feature(struct iommu_uapi_ctx *ctx,
 	struct device *dev = vdev->dev;
 	int i, ret;
 
-	if (!ctx || vdev->group->type != VFIO_IOMMU)
+	if (!ctx)
 		return -ENOTTY;
 
 	if (feature == VFIO_DEVICE_FEATURE_NESTING_INFO)

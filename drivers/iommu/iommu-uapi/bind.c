@@ -49,6 +49,7 @@ int iommu_uapi_attach_domain(struct iommu_uapi_bond *bond,
 		bond->domain = domain;
 	return ret;
 }
+EXPORT_SYMBOL_GPL(iommu_uapi_attach_domain);
 
 /**
  * iommu_uapi_detach_domain() - Undo iommu_uapi_attach_domain()
@@ -76,6 +77,7 @@ void iommu_uapi_detach_domain(struct iommu_uapi_bond *bond)
 		iommu_detach_group_handle(bond->domain, bond->group);
 	}
 }
+EXPORT_SYMBOL_GPL(iommu_uapi_detach_domain);
 
 static struct iommu_uapi_bond *new_bond(struct iommu_uapi_dev *udev,
 					bool dev_scope)
@@ -325,7 +327,8 @@ static int bind_pgtbl_all(struct iommu_uapi_ctx *ctx,
  * When the call returns 0 the hardware translates in two stages; when it
  * returns an error, nothing has changed on any device.
  *
- * Return: 0, or
+ * Return:
+ * * 0: bound
  * * -ENOENT: @ctx does not own the PASID
  * * -EBUSY: something is bound there, or the guest's number is in use
  * * -EPERM: a device shares its IOMMU group

@@ -129,6 +129,8 @@ static int other_device(struct device *dev, void *data)
  *
  * Translation is attached to whole groups, so a device with neighbours cannot
  * have tables of its own. Neighbours may come and go.
+ *
+ * Return: whether it is alone now
  */
 bool iommu_uapi_dev_is_alone(struct iommu_uapi_dev *udev)
 {

@@ -385,7 +385,8 @@ static int copy_argsz(u32 *argsz, const struct payload_desc *desc,
  *
  * May sleep for as long as user space likes: call it without locks.
  *
- * Return: 0, or
+ * Return:
+ * * 0: copied, and good
  * * -EINVAL: argsz less than the request needs or more than @avail, unknown
  *   version, format or flags, padding that is not zero, values that no hardware
  *   takes

@@ -165,8 +165,8 @@ static int invalidate_all(struct iommu_uapi_ctx *ctx,
  * May wait for hardware. Calls run in parallel, except with a change of the same
  * device's bindings.
  *
- * Return: 0 when the hardware has confirmed that no stale entry is left of what
- * @inv covers, or
+ * Return:
+ * * 0: the hardware has confirmed that no stale entry is left of what @inv covers
  * * -ENOENT: no device has the binding that @inv names
  * * -EINVAL: the hardware has no such cache or granularity, or page tables are
  *   bound and @inv names none of them

@@ -82,6 +82,7 @@ static void stage1(struct mock_client *client, const struct mock_access *access,
 		.has_pasid = access->has_pasid,
 		.pasid = access->pasid,
 	};
+	bool ats = access->ats && nested->ats;
 	struct mock_leaf leaf;
 	int ret;
 
@@ -95,7 +96,7 @@ static void stage1(struct mock_client *client, const struct mock_access *access,
 	}
 
 	t->nested = nested;
-	if (!access->ats ||
+	if (!ats ||
 	    !mock_tlb_lookup(&client->devtlb, &tag, access->addr, access->acc,
 			     &leaf)) {
 		ret = ask_iommu(client, access, nested, tag, &leaf, &t->fault);
@@ -107,7 +108,7 @@ static void stage1(struct mock_client *client, const struct mock_access *access,
 			done(t, nested->stage2, access->addr);
 			return;
 		}
-		if (access->ats)
+		if (ats)
 			mock_tlb_insert(&client->devtlb, &tag, &leaf);
 	}
 	done(t, nested->stage2,

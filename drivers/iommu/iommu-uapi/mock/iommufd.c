@@ -29,6 +29,7 @@ struct mock_nested *mock_nested_alloc(struct iommu_domain *parent)
 	if (!nested)
 		return NULL;
 	nested->stage2 = to_stage2(parent);
+	nested->ats = true;
 	nested->domain.type = IOMMU_DOMAIN_NESTED;
 	nested->domain.ops = &mock_nested_ops;
 	atomic_inc(&mock_nr_nested);

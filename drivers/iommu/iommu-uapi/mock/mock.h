@@ -93,16 +93,19 @@ int mock_stage2_copy(struct mock_stage2 *stage2, u64 gpa, void *buf, size_t len,
  * @domain: nested domain
  * @stage2: what is below
  * @bond: binding that faults are reported to; NULL for a domain of iommufd
+ * @ats: the device may use its own TLB, which the guest has to invalidate
  * @config: IOMMU_PASID_CONFIG_* for a PASID table, 0 for a page table
  * @vtd: the page table
  * @cds: the PASID table
  *
- * @config and @cds change under the device's lock, everything else is constant.
+ * @ats, @config and @cds change under the device's lock, everything else is
+ * constant.
  */
 struct mock_nested {
 	struct iommu_domain domain;
 	struct mock_stage2 *stage2;
 	struct iommu_uapi_bond *bond;
+	bool ats;
 	u8 config;
 	union {
 		struct mock_vtd_table vtd;

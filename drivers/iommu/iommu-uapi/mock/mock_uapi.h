@@ -24,7 +24,9 @@
 enum mock_dma_flags {
 	MOCK_DMA_WRITE = 1 << 0,	/* device to memory */
 	MOCK_DMA_PASID = 1 << 1,	/* pasid is valid */
-	MOCK_DMA_ATS = 1 << 2,		/* through the device's own TLB */
+	MOCK_DMA_ATS = 1 << 2,		/* through the device's own TLB; under a PASID
+					 * table: if bound with _DEVTLB
+					 */
 	MOCK_DMA_PRI = 1 << 3,		/* page requests on a miss */
 	MOCK_DMA_EXEC = 1 << 4,		/* instruction fetch; excludes WRITE */
 	MOCK_DMA_PRIV = 1 << 5,		/* supervisor */

@@ -120,6 +120,8 @@ static int check_table(const struct iommu_pasid_table_config *cfg)
 static void set_table(struct mock_nested *nested,
 		      const struct iommu_pasid_table_config *cfg)
 {
+	/* A guest that does not know of the device's TLB leaves it stale. */
+	nested->ats = cfg->flags & IOMMU_PASID_TABLE_DEVTLB;
 	nested->config = cfg->config;
 	nested->cds = (struct mock_cd_table) {
 		.base = cfg->base_ptr,
