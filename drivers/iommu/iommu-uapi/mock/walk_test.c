@@ -277,6 +277,7 @@ static void vtd_reserved_bits(struct kunit *test)
 	for (bit = 13; bit < 21; bit++)
 		vtd_try_entry(test, 3, SZ_1G | ALL | PS | BIT_ULL(bit), true);
 	vtd_try_entry(test, 3, SZ_1G | ALL | PS | BIT_ULL(21), false);
+	vtd_try_entry(test, 3, SZ_1G | ALL | PS | BIT_ULL(51), true);
 }
 
 static void vtd_canonical(struct kunit *test)
@@ -591,6 +592,70 @@ static void cd_linear(struct kunit *test)
 			PAGE(NR_PAGES));
 }
 
+/* Each field is found where it is, and does not spill into others. */
+static void cd_fields(struct kunit *test)
+{
+	static const struct {
+		u64 dw0;
+		struct mock_cd cd;
+	} cases[] = {
+		{ 0, { .out_bits = 32 } },
+		{ 1ULL << 32, { .out_bits = 36 } },
+		{ 2ULL << 32, { .out_bits = 40 } },
+		{ 3ULL << 32, { .out_bits = 42 } },
+		{ 4ULL << 32, { .out_bits = 44 } },
+		{ 5ULL << 32, { .out_bits = 48 } },
+		{ 6ULL << 32, { .out_bits = 48 } },
+		{ 7ULL << 32, { .out_bits = 48 } },
+		{ BIT_ULL(35), { .out_bits = 32, .affd = true } },
+		{ BIT_ULL(36), { .out_bits = 32, .wxn = true } },
+		{ BIT_ULL(38), { .out_bits = 32, .tbi = { true, false } } },
+		{ BIT_ULL(39), { .out_bits = 32, .tbi = { false, true } } },
+		{ BIT_ULL(40), { .out_bits = 32, .pan = true } },
+		/* The dirty state is managed only together with the access flag. */
+		{ BIT_ULL(42), { .out_bits = 32 } },
+		{ BIT_ULL(43), { .out_bits = 32, .ha = true } },
+		{ BIT_ULL(43) | BIT_ULL(42),
+		  { .out_bits = 32, .ha = true, .hd = true } },
+		{ CD_ASID(0xffff), { .out_bits = 32, .asid = 0xffff } },
+		/* Cacheability and shareability do not matter here. */
+		{ GENMASK_ULL(13, 8) | GENMASK_ULL(29, 24), { .out_bits = 32 } },
+	};
+	struct mock_cd_table table = { .base = PAGE(0) };
+	struct test_mem *tm = test->priv;
+	struct mock_s1_fault fault;
+	struct mock_cd cd, want;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		/* Both halves: T0SZ and T1SZ, TG0 and TG1 */
+		put_cd(tm, 0, 0, cases[i].dw0 | CD_V | CD_AA64 | 39 | 17 << 16 |
+				 2 << 22);
+		put(tm, 0, 1, PAGE(7) | BIT_ULL(52) | BIT_ULL(4) | BIT_ULL(1));
+		put(tm, 0, 2, GENMASK_ULL(47, 4));
+		want = cases[i].cd;
+		want.ttb[0] = PAGE(7) | BIT_ULL(4);
+		want.ttb[1] = GENMASK_ULL(47, 4);
+		want.had[0] = true;
+		want.bits[0] = 25;
+		want.bits[1] = 47;
+		KUNIT_EXPECT_EQ(test, fetch(test, &table, 0, &cd, &fault), 0);
+		KUNIT_EXPECT_EQ_MSG(test, cd.out_bits, want.out_bits,
+				    "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, cd.asid, want.asid, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, cd.ha, want.ha, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, cd.hd, want.hd, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, cd.affd, want.affd, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, cd.wxn, want.wxn, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, cd.pan, want.pan, "case %u", i);
+		KUNIT_EXPECT_MEMEQ(test, cd.ttb, want.ttb, sizeof(cd.ttb));
+		KUNIT_EXPECT_MEMEQ(test, cd.bits, want.bits, sizeof(cd.bits));
+		KUNIT_EXPECT_MEMEQ(test, cd.epd, want.epd, sizeof(cd.epd));
+		KUNIT_EXPECT_MEMEQ(test, cd.had, want.had, sizeof(cd.had));
+		KUNIT_EXPECT_MEMEQ(test, cd.tbi, want.tbi, sizeof(cd.tbi));
+	}
+}
+
 static void cd_two_levels(struct kunit *test)
 {
 	struct mock_cd_table table = {
@@ -604,9 +669,9 @@ static void cd_two_levels(struct kunit *test)
 	int ret;
 
 	/* 64 descriptors in a leaf of 4 KiB */
-	put(tm, 0, 9, PAGE(2) | 1);
-	put_cd(tm, 2, 5, CD_GOOD);
-	KUNIT_EXPECT_EQ(test, fetch(test, &table, 9 * 64 + 5, &cd, &fault), 0);
+	put(tm, 0, 9, PAGE(1) | BIT_ULL(52) | 1);
+	put_cd(tm, 1, 63, CD_GOOD);
+	KUNIT_EXPECT_EQ(test, fetch(test, &table, 9 * 64 + 63, &cd, &fault), 0);
 
 	ret = fetch(test, &table, 10 * 64 + 5, &cd, &fault);
 	expect_fault_at(test, ret, &fault, IOMMU_FAULT_REASON_PASID_INVALID,
@@ -647,8 +712,10 @@ static void cd_malformed(struct kunit *test)
 		/* T0SZ of 15, of 40 */
 		{ (CD_GOOD & ~0x3fULL) | 15, IOMMU_FAULT_REASON_BAD_PASID_ENTRY },
 		{ (CD_GOOD & ~0x3fULL) | 40, IOMMU_FAULT_REASON_BAD_PASID_ENTRY },
-		/* High addresses enabled, with T1SZ and TG1 of zero */
+		/* High addresses enabled, with T1SZ and TG1 of zero; with TG1 of 16 KiB */
 		{ CD_GOOD & ~CD_EPD1, IOMMU_FAULT_REASON_BAD_PASID_ENTRY },
+		{ (CD_GOOD & ~CD_EPD1) | 16 << 16 | 1 << 22,
+		  IOMMU_FAULT_REASON_BAD_PASID_ENTRY },
 	};
 	struct mock_cd_table table = { .base = PAGE(0) };
 	struct test_mem *tm = test->priv;
@@ -729,6 +796,12 @@ static void arm_levels(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, arm(test, &cd, ARM_VA, 0, &leaf, &fault), 0);
 	expect_leaf(test, &leaf, ARM_VA & ~0xfffULL, 0x7654321000, SZ_4K);
 
+	/* What is below the alignment of the first table does not count. */
+	cd.ttb[0] |= 0x10;
+	KUNIT_EXPECT_EQ(test, arm(test, &cd, ARM_VA, 0, &leaf, &fault), 0);
+	/* 40 bits: the first table has two entries only. */
+	cd.bits[0] = 40;
+	KUNIT_EXPECT_EQ(test, arm(test, &cd, ARM_VA, 0, &leaf, &fault), 0);
 	/* 39 bits: begin at level 1 */
 	cd.bits[0] = 39;
 	cd.ttb[0] = PAGE(1);
@@ -745,7 +818,7 @@ static void arm_levels(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, arm(test, &cd, ARM_VA & GENMASK(24, 0), 0, &leaf,
 				  &fault), 0);
 	KUNIT_EXPECT_EQ(test, leaf.gpa, 0x7654321000);
-	KUNIT_EXPECT_EQ(test, tm->loads, 4 + 3 + 2 + 2);
+	KUNIT_EXPECT_EQ(test, tm->loads, 4 + 4 + 4 + 3 + 2 + 2);
 }
 
 static void arm_blocks(struct kunit *test)
@@ -828,6 +901,9 @@ static void arm_range(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, arm(test, &cd, ARM_VA | GENMASK_ULL(63, 60), 0,
 				  &leaf, &fault), 0);
 	KUNIT_EXPECT_EQ(test, leaf.va, ARM_VA & ~0xfffULL);
+	KUNIT_EXPECT_EQ(test, arm(test, &cd, ARM_VA | BIT_ULL(56), 0, &leaf,
+				  &fault), 0);
+	KUNIT_EXPECT_EQ(test, leaf.va, ARM_VA & ~0xfffULL);
 	ret = arm(test, &cd, ARM_VA | BIT_ULL(54), 0, &leaf, &fault);
 	expect_fault(test, ret, &fault, IOMMU_FAULT_REASON_OOR_ADDRESS, false);
 
@@ -875,6 +951,7 @@ static void arm_permission(struct kunit *test)
 		{ USER, 0, R | W | X, .pan = true },
 		{ 0, 0, X | PR | PW | PX, .pan = true },
 		{ USER, 0, R | W | PR | PW, .wxn = true },
+		{ 0, 0, PR | PW, .wxn = true },
 		{ RDONLY | USER, 0, R | X | PR | PX, .wxn = true },
 	};
 	struct test_mem *tm = test->priv;
@@ -939,7 +1016,7 @@ static void arm_access_flag(struct kunit *test)
 	cd.affd = false;
 	cd.ha = true;
 	KUNIT_EXPECT_EQ(test, arm(test, &cd, ARM_VA, 0, &leaf, &fault), 0);
-	KUNIT_EXPECT_TRUE(test, get(tm, 3, 4) & AF);
+	KUNIT_EXPECT_EQ(test, get(tm, 3, 4), 0x1000 | LEAF);
 	/* Tables have none. */
 	KUNIT_EXPECT_EQ(test, get(tm, 0, 1), PAGE(1) | TABLE);
 }
@@ -967,6 +1044,15 @@ static void arm_dirty(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, arm(test, &cd, ARM_VA, MOCK_ACC_WRITE, &leaf,
 				  &fault), 0);
 	KUNIT_EXPECT_FALSE(test, get(tm, 3, 4) & RDONLY);
+	KUNIT_EXPECT_TRUE(test, leaf.allowed & BIT(MOCK_ACC_WRITE));
+
+	/* Without DBM it is no clean page, but a read-only one. */
+	put(tm, 3, 4, 0x1000 | LEAF | RDONLY);
+	ret = arm(test, &cd, ARM_VA, MOCK_ACC_WRITE, &leaf, &fault);
+	expect_fault(test, ret, &fault, IOMMU_FAULT_REASON_PERMISSION, true);
+	/* And a writable one has nothing to become. */
+	put(tm, 3, 4, 0x1000 | LEAF | DBM);
+	KUNIT_EXPECT_EQ(test, arm(test, &cd, ARM_VA, 0, &leaf, &fault), 0);
 	KUNIT_EXPECT_TRUE(test, leaf.allowed & BIT(MOCK_ACC_WRITE));
 
 	/* Read-only above: nothing becomes dirty. */
@@ -1035,6 +1121,7 @@ static struct kunit_case walk_cases[] = {
 	KUNIT_CASE(vtd_overflow),
 	KUNIT_CASE(cd_selection),
 	KUNIT_CASE(cd_linear),
+	KUNIT_CASE(cd_fields),
 	KUNIT_CASE(cd_two_levels),
 	KUNIT_CASE(cd_malformed),
 	KUNIT_CASE(arm_levels),

@@ -234,6 +234,70 @@ TEST_F(features, container_of_two_styles)
 	test_cmd_bind(device_scope(&self->vmm, 0), &pt, NO_PASID);
 }
 
+/* Whether a feature can be set or got is told without doing it */
+TEST_F(features, probe)
+{
+	struct {
+		__u32 feature;
+		__u32 direction;
+		bool pasid_table;
+	} features[] = {
+		{ VFIO_DEVICE_FEATURE_NESTING_INFO, VFIO_DEVICE_FEATURE_GET },
+		{ VFIO_DEVICE_FEATURE_BIND_PGTBL, VFIO_DEVICE_FEATURE_SET },
+		{ VFIO_DEVICE_FEATURE_UNBIND_PGTBL, VFIO_DEVICE_FEATURE_SET },
+		{ VFIO_DEVICE_FEATURE_BIND_PASID_TABLE,
+		  VFIO_DEVICE_FEATURE_SET, true },
+		{ VFIO_DEVICE_FEATURE_UNBIND_PASID_TABLE,
+		  VFIO_DEVICE_FEATURE_SET, true },
+		{ VFIO_DEVICE_FEATURE_CACHE_INVALIDATE,
+		  VFIO_DEVICE_FEATURE_SET },
+		{ VFIO_DEVICE_FEATURE_CACHE_INVALIDATE_BATCH,
+		  VFIO_DEVICE_FEATURE_SET },
+		{ VFIO_DEVICE_FEATURE_NESTING_FAULT, VFIO_DEVICE_FEATURE_GET },
+	};
+	struct wrapper probe = { .argsz = sizeof(probe) };
+	unsigned int i;
+
+	ASSERT_DONE(vmm_open(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 1));
+	for (i = 0; i < ARRAY_SIZE(features); i++) {
+		probe.flags = VFIO_DEVICE_FEATURE_PROBE | features[i].feature;
+		if (features[i].pasid_table) {
+			EXPECT_ERRNO(ENOTTY, ioctl(DEV(0), VFIO_DEVICE_FEATURE,
+						   &probe));
+			continue;
+		}
+		EXPECT_EQ(0, ioctl(DEV(0), VFIO_DEVICE_FEATURE, &probe));
+		probe.flags |= features[i].direction;
+		EXPECT_EQ(0, ioctl(DEV(0), VFIO_DEVICE_FEATURE, &probe));
+		probe.flags ^= VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET;
+		EXPECT_ERRNO(EINVAL, ioctl(DEV(0), VFIO_DEVICE_FEATURE,
+					   &probe));
+	}
+	/* Nothing has come of it */
+	EXPECT_EQ(0, mock_stats(DEV(0)).bonds);
+	/* The block's end */
+	probe.flags = VFIO_DEVICE_FEATURE_PROBE |
+		      (VFIO_DEVICE_FEATURE_NESTING_FAULT + 1);
+	EXPECT_ERRNO(ENOTTY, ioctl(DEV(0), VFIO_DEVICE_FEATURE, &probe));
+}
+
+/* Devices of one group cannot be bound, and are said not to be */
+TEST_F(features, shared_group)
+{
+	const __u32 bind = IOMMU_NESTING_FEAT_BIND_PGTBL |
+			   IOMMU_NESTING_FEAT_BIND_PASID_TABLE |
+			   IOMMU_NESTING_FEAT_PAGE_REQUEST;
+	struct iommu_nesting_info info = { .argsz = sizeof(info) };
+
+	ASSERT_DONE(vmm_open(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 0x9));
+	ASSERT_DONE(_test_cmd_get_nesting_cap(self->vmm.container, &info));
+	EXPECT_EQ(FEAT_PGTBL & ~bind, info.features);
+	ASSERT_DONE(_test_cmd_get_device_info(DEV(3), &info, sizeof(info)));
+	EXPECT_EQ(FEAT_PGTBL & ~bind, info.features);
+	ASSERT_DONE(_test_cmd_get_device_info(DEV(0), &info, sizeof(info)));
+	EXPECT_EQ(FEAT_PGTBL, info.features);
+}
+
 /* Other capabilities are there, and the chain stays well-formed when cut */
 TEST_F(features, get_info)
 {
@@ -1395,7 +1459,7 @@ TEST_F(page_size, dma)
 	/* As a page of that size, and somewhere in it that is guest memory */
 	__u64 gpa = GUEST_BIG_PAGE & ~(size - 1);
 	__u64 offset = GUEST_BIG_PAGE - gpa +
-		       (variant->leaf > 1 ? 0x123000 : 0);
+		       (variant->leaf > 1 ? 0x43000 : 0);
 
 	guest_map_level(&self->pt, va, gpa, VTD_RW, variant->leaf);
 	test_dma(DEV(0), self->pasid, va + offset, gpa + offset);
@@ -1822,10 +1886,17 @@ TEST_F(invalidate, leaf)
 /* Each cache for itself: a stale entry in one is enough */
 TEST_F(invalidate, caches)
 {
-	if (!variant->ats)
-		SKIP(return, "there is only one cache");
-
 	make_stale(0, VA_A);
+	if (!variant->ats) {
+		/* The device's cache is not where this entry is */
+		test_cmd_inv(self->scope, inv_pasid(DEVTLB, self->pasid[0]));
+		test_cmd_inv(self->scope, inv_pasid(PASID_CACHE,
+						    self->pasid[0]));
+		test_stale(0, VA_A);
+		test_cmd_inv(self->scope, inv_pasid(IOTLB, self->pasid[0]));
+		test_fresh(0, VA_A);
+		return;
+	}
 	EXPECT_LT(0, mock_stats(DEV(0)).devtlb_entries);
 	test_cmd_inv(self->scope, inv_pasid(IOTLB, self->pasid[0]));
 	EXPECT_EQ(0, mock_stats(DEV(0)).iotlb_entries);
@@ -2196,22 +2267,31 @@ TEST_F(invalidate, hardware_errors)
 /* The error of one device neither hides nor keeps away from the others */
 TEST_F(invalidate, hardware_error_of_one_device)
 {
+	struct scope container = container_scope(&self->vmm);
 	int failing;
 
-	if (variant->device)
-		SKIP(return, "is about all devices of a container");
 	for (failing = 0; failing < 2; failing++) {
 		guest_map(&self->pt[0], VA_A, self->old_page);
-		test_cmd_inv(self->scope, inv_pasid(self->cache,
-						    self->pasid[0]));
+		test_cmd_inv(container, inv_pasid(self->cache, self->pasid[0]));
 		test_stale_on(DEV(0), 0, VA_A);
 		test_stale_on(DEV(1), 0, VA_A);
 		guest_map(&self->pt[0], VA_A, self->new_page);
 		test_cmd_inject(DEV(failing), MOCK_INJECT_INV_TIMEOUT, 1);
+		/* Device 1 is none of the business of device 0 */
+		if (variant->device && failing == 1) {
+			test_cmd_inv(self->scope, inv_pasid(self->cache,
+							    self->pasid[0]));
+			test_fresh_on(DEV(0), 0, VA_A);
+			test_stale_on(DEV(1), 0, VA_A);
+			continue;
+		}
 		test_err_inv(ETIMEDOUT, self->scope,
 			     inv_pasid(self->cache, self->pasid[0]));
 		test_stale_on(DEV(failing), 0, VA_A);
-		test_fresh_on(DEV(!failing), 0, VA_A);
+		if (variant->device)
+			test_stale_on(DEV(!failing), 0, VA_A);
+		else
+			test_fresh_on(DEV(!failing), 0, VA_A);
 	}
 }
 

@@ -11,6 +11,8 @@
  * Whatever is passed ends where the test's memory ends, so that a kernel which
  * reads one byte more than it was given answers EFAULT.
  */
+#include <sys/uio.h>
+
 #include "../kselftest_harness.h"
 #include "iommu_uapi_utils.h"
 
@@ -1018,31 +1020,43 @@ TEST_F(payload, bad_pointer)
 	form_still_works(_metadata, self);
 }
 
+static bool form_has_result(const struct form *form)
+{
+	return form->wrapper == WRAPPER_IOCTL &&
+	       (form->op == OP_PASID_ALLOC || form->op == OP_INVALIDATE_BATCH);
+}
+
 /* Memory that cannot be written is no excuse for keeping a PASID */
 TEST_F(payload, read_only)
 {
+	const struct form *form = self->form;
+	struct wrapper *wrapper = (struct wrapper *)self->arena;
+	struct mock_stats before, after;
 	union payload payload;
-	struct wrapper *wrapper;
-	bool result = self->form->op == OP_PASID_ALLOC ||
-		      self->form->op == OP_INVALIDATE_BATCH;
-
-	if (self->form->wrapper != WRAPPER_IOCTL)
-		SKIP(return, "its wrapper has no pointer of its own");
+	int ret, err;
 
 	form_ready(_metadata, self, &payload);
-	wrapper = (struct wrapper *)self->arena;
-	wrapper->argsz = sizeof(*wrapper) + self->form->size;
-	wrapper->flags = nesting_flags(self->scope, self->form->op);
-	memcpy(wrapper->data, &payload, self->form->size);
+	memcpy(wrapper->data, &payload, form->size);
+	wrapper->argsz = sizeof(*wrapper) + form->size;
+	wrapper->flags = nesting_flags(self->scope, form->op);
+	before = mock_stats(self->vmm.dev[0]);
 	ASSERT_EQ(0, mprotect(self->arena, self->page_size, PROT_READ));
-	if (result) {
-		EXPECT_ERRNO(EFAULT, nesting_ioctl(self->scope, self->form->op,
-						   wrapper));
-		if (self->form->op == OP_INVALIDATE_BATCH)
-			self->ready = false;
+	if (form->wrapper == WRAPPER_WRITE)
+		ret = write(self->fault, wrapper->data, form->size) < 0 ? -1 : 0;
+	else if (form->wrapper == WRAPPER_BATCH)
+		ret = _test_cmd_inv_batch(self->scope, wrapper->data,
+					  form->size, 1, &self->done);
+	else
+		ret = nesting_ioctl(self->scope, form->op, wrapper);
+	err = errno;
+	if (form_has_result(form)) {
+		/* It could not tell what it did, so it does nothing */
+		EXPECT_EQ(-1, ret);
+		EXPECT_EQ(EFAULT, err);
+		after = mock_stats(self->vmm.dev[0]);
+		EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
 	} else {
-		ASSERT_DONE(nesting_ioctl(self->scope, self->form->op,
-					  wrapper));
+		ASSERT_EQ(0, ret);
 		form_succeeded(_metadata, self, &payload);
 	}
 	ASSERT_EQ(0, mprotect(self->arena, self->page_size,
@@ -1050,70 +1064,105 @@ TEST_F(payload, read_only)
 	form_still_works(_metadata, self);
 }
 
+static void check_device_wrapper(struct __test_metadata *_metadata,
+				 FIXTURE_DATA(payload) *self,
+				 struct wrapper *wrapper)
+{
+	enum nesting_op op = self->form->op;
+	__u32 feature = nesting_ops[op].feature;
+
+	/* Features are set, never got, and both at once is neither */
+	wrapper->flags = VFIO_DEVICE_FEATURE_GET | feature;
+	EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, op, wrapper));
+	wrapper->flags |= VFIO_DEVICE_FEATURE_SET;
+	EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, op, wrapper));
+	wrapper->flags = feature;
+	EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, op, wrapper));
+	wrapper->flags = VFIO_DEVICE_FEATURE_SET | 1 << 24 | feature;
+	EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, op, wrapper));
+	wrapper->flags = VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PROBE |
+			 feature;
+	EXPECT_EQ(0, nesting_ioctl(self->scope, op, wrapper));
+}
+
+static void check_container_wrapper(struct __test_metadata *_metadata,
+				    FIXTURE_DATA(payload) *self,
+				    struct wrapper *wrapper)
+{
+	enum nesting_op op = self->form->op;
+	unsigned int bit;
+
+	/* No operation, two at once, one that does not exist */
+	wrapper->flags = 0;
+	EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, op, wrapper));
+	wrapper->flags = UINT_MAX;
+	EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, op, wrapper));
+	for (bit = 0; bit < 32; bit++) {
+		if (nesting_ops[op].flag == 1U << bit)
+			continue;
+		wrapper->flags = nesting_ops[op].flag | 1U << bit;
+		EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, op, wrapper));
+		if (bit < 4)
+			continue;
+		wrapper->flags = 1U << bit;
+		EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, op, wrapper));
+	}
+}
+
+/* A response is in one piece, and its file is no place with offsets */
+static void check_write(struct __test_metadata *_metadata,
+			FIXTURE_DATA(payload) *self, union payload *payload)
+{
+	struct iovec halves[] = {
+		{ payload->bytes, self->form->size / 2 },
+		{ payload->bytes + self->form->size / 2, self->form->size / 2 },
+	};
+
+	EXPECT_ERRNO(EINVAL, writev(self->fault, halves, 2));
+	EXPECT_ERRNO(ESPIPE, pwrite(self->fault, payload, self->form->size, 0));
+	EXPECT_ERRNO(ESPIPE, lseek(self->fault, 0, SEEK_SET));
+	EXPECT_EQ(-1, ioctl(self->fault, VFIO_IOMMU_BIND, payload));
+}
+
 /* The wrapper has an argsz and flags of its own */
 TEST_F(payload, wrapper)
 {
 	const struct form *form = self->form;
-	struct mock_stats before, after;
 	struct wrapper *wrapper = (struct wrapper *)self->arena;
+	struct mock_stats before, after;
 	union payload payload;
-	unsigned int bit;
 	__u32 argsz;
 
-	if (form->wrapper != WRAPPER_IOCTL)
-		SKIP(return, "its wrapper is another payload or none");
-
 	form_ready(_metadata, self, &payload);
+	if (form->wrapper == WRAPPER_WRITE) {
+		check_write(_metadata, self, &payload);
+		form_still_works(_metadata, self);
+		return;
+	}
+	if (form->wrapper == WRAPPER_BATCH) {
+		/* That is a payload itself, with a form in the table */
+		memset(payload.bytes + form->size, 0xff, 64);
+		form_works(_metadata, self, &payload, form->size + 64);
+		return;
+	}
+
 	memcpy(wrapper->data, &payload, form->size);
 	before = mock_stats(self->vmm.dev[0]);
-
 	wrapper->flags = nesting_flags(self->scope, form->op);
 	for (argsz = 0; argsz < sizeof(*wrapper) + form->need; argsz++) {
 		wrapper->argsz = argsz;
 		EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, form->op,
 						   wrapper));
 	}
-
 	wrapper->argsz = sizeof(*wrapper) + form->size;
-	if (self->scope.device) {
-		/* Features are set, never got, and both at once is neither */
-		wrapper->flags = VFIO_DEVICE_FEATURE_GET |
-				 nesting_ops[form->op].feature;
-		EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, form->op,
-						   wrapper));
-		wrapper->flags |= VFIO_DEVICE_FEATURE_SET;
-		EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, form->op,
-						   wrapper));
-		wrapper->flags = VFIO_DEVICE_FEATURE_SET | 1 << 24 |
-				 nesting_ops[form->op].feature;
-		EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, form->op,
-						   wrapper));
-		wrapper->flags = VFIO_DEVICE_FEATURE_SET |
-				 VFIO_DEVICE_FEATURE_PROBE |
-				 nesting_ops[form->op].feature;
-		EXPECT_EQ(0, nesting_ioctl(self->scope, form->op, wrapper));
-	} else {
-		/* No operation, two at once, one that does not exist */
-		wrapper->flags = 0;
-		EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope, form->op,
-						   wrapper));
-		for (bit = 0; bit < 32; bit++) {
-			if (nesting_ops[form->op].flag == 1U << bit)
-				continue;
-			wrapper->flags = nesting_ops[form->op].flag | 1U << bit;
-			EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope,
-							   form->op, wrapper));
-			if (bit < 4)
-				continue;
-			wrapper->flags = 1U << bit;
-			EXPECT_ERRNO(EINVAL, nesting_ioctl(self->scope,
-							   form->op, wrapper));
-		}
-	}
+	if (self->scope.device)
+		check_device_wrapper(_metadata, self, wrapper);
+	else
+		check_container_wrapper(_metadata, self, wrapper);
 	after = mock_stats(self->vmm.dev[0]);
 	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
 
-	/* The wrapper may have more room than its payload uses */
+	/* It may have more room than its payload uses */
 	wrapper->argsz = sizeof(*wrapper) + 2 * form->size;
 	wrapper->flags = nesting_flags(self->scope, form->op);
 	memset(wrapper->data + form->size, 0xff, form->size);
@@ -1191,9 +1240,10 @@ TEST_F(payload, rewritten_by_other_thread)
 		wrapper->flags = nesting_flags(self->scope, form->op);
 		/* What follows argsz and version, but not the flags */
 		memset(payload->bytes + form->size, i & 1, 64);
-		if (form->op == OP_PASID_ALLOC)
+		/* Where the last result is there must be zero again */
+		if (form_has_result(form) && form->op == OP_PASID_ALLOC)
 			payload->pasid.pasid = 0;
-		if (form->op == OP_INVALIDATE_BATCH)
+		else if (form_has_result(form))
 			payload->batch.done = 0;
 
 		if (form->wrapper == WRAPPER_WRITE)

@@ -137,11 +137,15 @@ static bool mock_present(void)
  * The virtual machine monitor: container, groups, devices, guest memory
  */
 
-/* Aligned to 1 GiB, so that a leaf of each size can point to it */
+/*
+ * Guest memory begins at a 1 GiB boundary, so that a leaf of each size can point
+ * to it, with a part that guest_page() leaves alone. There is less of it than a
+ * large page, since the tests map it very often.
+ */
 #define GUEST_RAM		(5 * SZ_1G)
-#define GUEST_RAM_SIZE		(2 * SZ_2M)
-/* The upper half is for the test, as one page of 2 MiB or pieces of it */
-#define GUEST_BIG_PAGE		(GUEST_RAM + SZ_2M)
+#define GUEST_BIG_PAGE		GUEST_RAM
+#define GUEST_BIG_PAGE_SIZE	(128 * SZ_4K)
+#define GUEST_RAM_SIZE		(512 * SZ_4K - GUEST_BIG_PAGE_SIZE)
 
 struct vmm {
 	int container;
@@ -165,7 +169,7 @@ static int vmm_init(struct vmm *vmm)
 	vmm->container = -1;
 	for (i = 0; i < MOCK_NR_DEVICES; i++)
 		vmm->group[i] = vmm->dev[i] = -1;
-	vmm->ram_used = 0;
+	vmm->ram_used = GUEST_BIG_PAGE_SIZE;
 	vmm->ram = mmap(NULL, GUEST_RAM_SIZE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return vmm->ram == MAP_FAILED ? -1 : 0;
@@ -303,7 +307,7 @@ static __u64 guest_page(struct vmm *vmm)
 {
 	__u64 gpa = GUEST_RAM + vmm->ram_used;
 
-	if (vmm->ram_used == SZ_2M) {
+	if (vmm->ram_used == GUEST_RAM_SIZE) {
 		fprintf(stderr, "# the test uses more guest pages than there are\n");
 		abort();
 	}

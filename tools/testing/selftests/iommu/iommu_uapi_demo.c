@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * IOMMU user API: a demonstration for people
+ *
+ * Goes once through the life of a guest's page table and tells on a page what
+ * happens. Every value on the page was read back from the kernel, from the device
+ * or from guest memory. Exits with 1 if anything is not as it should be, with 4
+ * if there is no hardware to show it on.
+ *
+ * All that depends on the device is in struct hw.
+ */
+#include <stdarg.h>
+#include <sys/utsname.h>
+
+#include "iommu_uapi_utils.h"
+
+#define EXIT_SKIP	4
+
+/* Where the guest has its pages: addresses that nobody else has */
+#define VA_BUFFER	0x7f1234567000ULL
+#define VA_LATER	0x00c0ffeed000ULL
+
+/* ---------------------------------------------------------------------
+ * The page
+ */
+static int nr_steps;
+static int nr_wrong;
+
+static __attribute__((format(printf, 1, 2))) void step(const char *fmt, ...)
+{
+	va_list args;
+
+	printf("\n%2d. ", ++nr_steps);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	printf("\n");
+}
+
+static __attribute__((format(printf, 2, 3))) void show(const char *what,
+						       const char *fmt, ...)
+{
+	va_list args;
+
+	printf("      %-24s ", what);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	printf("\n");
+}
+
+/* Says nothing as long as all is well */
+static void check(bool good, const char *what)
+{
+	if (good)
+		return;
+	printf("      !!! NOT AS IT SHOULD BE: %s\n", what);
+	nr_wrong++;
+}
+
+static __attribute__((noreturn)) void give_up(const char *what)
+{
+	printf("      !!! %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* ---------------------------------------------------------------------
+ * The device
+ */
+struct outcome {
+	bool done;
+	const char *text;
+};
+
+/**
+ * struct hw - A device that can be told to read and write memory
+ * @name: what it is
+ * @present: whether this machine has it
+ * @open: open a container with it, with guest memory mapped
+ * @dma: let it write to or read from @addr; @wait: it waits for a page that is
+ *	missing
+ * @describe: one line about the state of its caches
+ */
+struct hw {
+	const char *name;
+	bool (*present)(void);
+	int (*open)(struct vmm *vmm);
+	struct outcome (*dma)(struct vmm *vmm, bool write, bool wait,
+			      __u32 pasid, __u64 addr, void *data, __u32 len);
+	void (*describe)(struct vmm *vmm, char *buf, size_t size);
+};
+
+static int mock_open(struct vmm *vmm)
+{
+	/* Whatever a test has left behind */
+	if (param_set(PARAM_MOCK("lack"), 0) ||
+	    param_set(PARAM_MOCK("grow"), 0) ||
+	    param_set(PARAM_MOCK("style"), MOCK_STYLE_PGTBL) ||
+	    vmm_init(vmm))
+		return -1;
+	return vmm_open(vmm, VFIO_TYPE1_NESTING_IOMMU, 1);
+}
+
+static struct outcome mock_hw_dma(struct vmm *vmm, bool write, bool wait,
+				  __u32 pasid, __u64 addr, void *data,
+				  __u32 len)
+{
+	static const char *const texts[] = {
+		[MOCK_DMA_OK] = "done",
+		[MOCK_DMA_ABORT_S1] = "stopped by stage 1, the guest's table",
+		[MOCK_DMA_ABORT_S2] = "stopped by stage 2, the host's table",
+		[MOCK_DMA_BLOCKED] = "blocked, nothing is bound to the PASID",
+		[MOCK_DMA_PRI_INVALID] = "page request answered \"invalid\"",
+		[MOCK_DMA_PRI_FAILURE] = "page request answered \"failure\"",
+	};
+	int status = mock_dma(vmm->dev[0], (write ? MOCK_DMA_WRITE : 0) |
+			      (wait ? MOCK_DMA_PRI : 0), pasid, addr, data,
+			      len);
+
+	if (status < 0)
+		return (struct outcome) { false, strerror(errno) };
+	return (struct outcome) { status == MOCK_DMA_OK, texts[status] };
+}
+
+static void mock_describe(struct vmm *vmm, char *buf, size_t size)
+{
+	struct mock_stats stats = mock_stats(vmm->dev[0]);
+
+	snprintf(buf, size,
+		 "%u bound, %u translations cached, %llu invalidations",
+		 stats.bonds, stats.iotlb_entries,
+		 (unsigned long long)stats.invalidations);
+}
+
+static const struct hw mock_hw = {
+	.name = "mock hardware (drivers/iommu/iommu-uapi/mock)",
+	.present = mock_present,
+	.open = mock_open,
+	.dma = mock_hw_dma,
+	.describe = mock_describe,
+};
+
+/* ---------------------------------------------------------------------
+ * The demonstration
+ */
+static const struct hw *hw = &mock_hw;
+static struct vmm vmm;
+static struct guest_pt pt;
+static struct iommu_nesting_info info;
+static __u32 pasid;
+static int fault;
+
+static void show_state(void)
+{
+	char buf[80];
+
+	hw->describe(&vmm, buf, sizeof(buf));
+	show("the IOMMU has", "%s", buf);
+}
+
+static struct outcome device_writes(__u64 addr, const char *text)
+{
+	char buf[64] = {};
+
+	snprintf(buf, sizeof(buf), "%s", text);
+	return hw->dma(&vmm, true, false, pasid, addr, buf, sizeof(buf));
+}
+
+/* Let the device read a line of text at @addr, and see whether it is @expected */
+static void device_reads(__u64 addr, const char *expected)
+{
+	char buf[64] = {};
+	struct outcome out = hw->dma(&vmm, false, false, pasid, addr, buf,
+				     sizeof(buf) - 1);
+
+	if (out.done)
+		show("the device reads", "\"%s\"", buf);
+	else
+		show("the device reads", "nothing: %s", out.text);
+	check(out.done && !strcmp(buf, expected), "what the device read");
+}
+
+static void guest_puts(__u64 gpa, const char *text)
+{
+	snprintf(guest_ptr(&vmm, gpa), 64, "%s", text);
+}
+
+static void show_entry(__u64 va)
+{
+	__u64 gpa = guest_pt_entry(&pt, va, 1), entry = guest_read(&vmm, gpa);
+
+	show("page table entry", "%#llx, at guest-physical %#llx%s%s",
+	     (unsigned long long)entry, (unsigned long long)gpa,
+	     entry & VTD_A ? ", accessed" : "",
+	     entry & VTD_D ? ", dirty" : "");
+}
+
+static void show_features(void)
+{
+	static const struct {
+		__u32 bit;
+		const char *name;
+	} features[] = {
+		{ IOMMU_NESTING_FEAT_SYSWIDE_PASID, "system-wide PASIDs" },
+		{ IOMMU_NESTING_FEAT_BIND_PGTBL, "page table per PASID" },
+		{ IOMMU_NESTING_FEAT_BIND_PASID_TABLE, "PASID table" },
+		{ IOMMU_NESTING_FEAT_CACHE_INVLD, "cache invalidation" },
+		{ IOMMU_NESTING_FEAT_PAGE_REQUEST, "page requests" },
+	};
+	static const char *const formats[] = {
+		"?", "Intel VT-d first stage", "Arm SMMUv3",
+	};
+	static const char *const names[] = {
+		[IOMMU_PAYLOAD_PASID_REQUEST] = "PASID request",
+		[IOMMU_PAYLOAD_BIND_PGTBL] = "bind page table",
+		[IOMMU_PAYLOAD_BIND_PASID_TABLE] = "bind PASID table",
+		[IOMMU_PAYLOAD_CACHE_INVALIDATE] = "invalidate",
+		[IOMMU_PAYLOAD_CACHE_INVALIDATE_BATCH] = "invalidate, batch",
+		[IOMMU_PAYLOAD_PAGE_RESPONSE] = "page response",
+		[IOMMU_PAYLOAD_NESTING_INFO] = "this query",
+	};
+	char list[160] = "";
+	size_t i;
+
+	for (i = 0; i < sizeof(features) / sizeof(*features); i++)
+		if (info.features & features[i].bit)
+			snprintf(list + strlen(list),
+				 sizeof(list) - strlen(list), "%s%s",
+				 *list ? ", " : "", features[i].name);
+	show("format", "%s", formats[info.format < 3 ? info.format : 0]);
+	show("features", "%s", list);
+	show("guest addresses", "up to %u bits", info.addr_width);
+	show("PASIDs", "up to %u bits", info.pasid_bits);
+	show("known payloads", "%-20s bytes  at least  version", "");
+	for (i = 0; i < info.nr_payloads; i++)
+		show("", "%-20s %5u  %8u  %7u",
+		     info.payloads[i].id < IOMMU_PAYLOAD_NR ?
+		     names[info.payloads[i].id] : "?", info.payloads[i].size,
+		     info.payloads[i].min_size, info.payloads[i].version);
+}
+
+static void open_container(void)
+{
+	step("Open a VFIO container for nested translation, ask what it can do");
+	if (hw->open(&vmm))
+		give_up("cannot open a nesting container");
+	if (_test_cmd_get_nesting_cap(vmm.container, &info))
+		give_up("the container has no nesting capability");
+	show_features();
+	check(info.features & IOMMU_NESTING_FEAT_BIND_PGTBL,
+	      "page tables can be bound");
+}
+
+static void make_guest(void)
+{
+	step("Give the guest memory (stage 2, the host's)");
+	show("guest-physical", "%#llx, %llu KiB", GUEST_RAM,
+	     GUEST_RAM_SIZE >> 10);
+	show("is host-virtual", "%p", vmm.ram);
+
+	step("Allocate a PASID");
+	if (_test_cmd_pasid_alloc(vmm.container, 1, UINT_MAX, &pasid))
+		give_up("cannot allocate a PASID");
+	show("the kernel chose", "%u", pasid);
+}
+
+static void bind_page_table(__u64 page)
+{
+	step("Put a guest page table into guest memory (stage 1, the guest's)");
+	guest_pt_init(&pt, &vmm, GUEST_PT_VTD, 4);
+	guest_map(&pt, VA_BUFFER, page);
+	show("root", "guest-physical %#llx, %d levels",
+	     (unsigned long long)pt.root, pt.levels);
+	show("maps", "guest-virtual %#llx", VA_BUFFER);
+	show("to", "guest-physical %#llx", (unsigned long long)page);
+	show_entry(VA_BUFFER);
+
+	step("Bind it to the PASID");
+	show_state();
+	if (_test_cmd_bind(container_scope(&vmm), &pt, pasid))
+		give_up("cannot bind the page table");
+	show_state();
+}
+
+static void do_dma(__u64 page)
+{
+	const char *found;
+	struct outcome out;
+
+	step("The device writes by guest-virtual address, with PASID %u", pasid);
+	out = device_writes(VA_BUFFER, "Greetings from the device");
+	show("at guest-virtual", "%#llx: %s", VA_BUFFER, out.text);
+	found = guest_ptr(&vmm, page);
+	show("found at host-virtual", "%p: \"%.64s\"", found, found);
+	show("that is guest-physical", "%#llx",
+	     (unsigned long long)((const __u8 *)found - vmm.ram + GUEST_RAM));
+	check(out.done && !strcmp(found, "Greetings from the device"),
+	      "what the device wrote is in guest memory");
+	show_entry(VA_BUFFER);
+	check((guest_read(&vmm, guest_pt_entry(&pt, VA_BUFFER, 1)) &
+	       (VTD_A | VTD_D)) == (VTD_A | VTD_D),
+	      "the entry is marked accessed and dirty");
+	out = device_writes(page, "past stage 1");
+	show("at guest-physical", "%#llx: %s", (unsigned long long)page,
+	     out.text);
+	check(!out.done, "guest-physical addresses are no way in");
+	out = device_writes((uintptr_t)found, "past both stages");
+	show("at host-virtual", "%p: %s", found, out.text);
+	check(!out.done, "host addresses are no way in");
+}
+
+static void invalidate(__u64 page, __u64 other)
+{
+	int ret;
+
+	step("The guest changes the entry; what is cached must be invalidated");
+	guest_puts(page, "the old page");
+	guest_puts(other, "the new page");
+	device_reads(VA_BUFFER, "the old page");
+	guest_map(&pt, VA_BUFFER, other);
+	show_entry(VA_BUFFER);
+	device_reads(VA_BUFFER, "the old page");
+	show_state();
+	ret = _test_cmd_inv(container_scope(&vmm),
+			    inv_addr(IOMMU_CACHE_INV_TYPE_IOTLB, pasid,
+				     VA_BUFFER, SZ_4K, 1));
+	show("invalidate the address", "%s", ret ? strerror(errno) : "done");
+	check(!ret, "invalidation");
+	show_state();
+	device_reads(VA_BUFFER, "the new page");
+}
+
+struct waiting_dma {
+	char buf[64];
+	struct outcome out;
+};
+
+static void *waiting_dma_fn(void *arg)
+{
+	struct waiting_dma *dma = arg;
+
+	dma->out = hw->dma(&vmm, false, true, pasid, VA_LATER, dma->buf,
+			   sizeof(dma->buf) - 1);
+	return NULL;
+}
+
+static void page_request(__u64 page)
+{
+	struct waiting_dma dma = {};
+	struct iommu_fault record;
+	pthread_t thread;
+
+	step("The device touches a page that is not there, and waits for it");
+	fault = fault_open(vmm.dev[0]);
+	if (fault < 0)
+		give_up("cannot open the fault file descriptor");
+	show_entry(VA_LATER);
+	if (pthread_create(&thread, NULL, waiting_dma_fn, &dma))
+		give_up("cannot start a thread");
+	if (_test_cmd_fault_read(fault, &record))
+		give_up("no page request arrived");
+	show("a page request arrives",
+	     "PASID %u, group %u, address %#llx, for %s%s", record.prm.pasid,
+	     record.prm.grpid, (unsigned long long)record.prm.addr,
+	     record.prm.perm & IOMMU_FAULT_PERM_READ ? "reading" : "",
+	     record.prm.perm & IOMMU_FAULT_PERM_WRITE ? "writing" : "");
+	check(record.type == IOMMU_FAULT_PAGE_REQ &&
+	      record.prm.pasid == pasid && record.prm.addr == VA_LATER,
+	      "the page request is about that page");
+
+	guest_puts(page, "worth waiting for");
+	guest_map(&pt, record.prm.addr, page);
+	show_entry(record.prm.addr);
+	if (_test_cmd_respond(fault, 0, record.prm.pasid, record.prm.grpid,
+			      IOMMU_PAGE_RESP_SUCCESS))
+		give_up("cannot answer the page request");
+	show("answered", "success");
+	pthread_join(thread, NULL);
+	show("the device reads", "\"%s\": %s", dma.buf, dma.out.text);
+	check(dma.out.done && !strcmp(dma.buf, "worth waiting for"),
+	      "the transaction got the page");
+}
+
+/* One line of the table of size cases: @extra bytes beyond what we know */
+static void size_case(const char *name, __u32 argsz, __u8 extra, int expected)
+{
+	union {
+		struct iommu_gpasid_bind_data bind;
+		__u8 bytes[256];
+	} payload = { .bind = bind_data(&pt, NO_PASID) };
+	int err = 0;
+
+	memset(payload.bytes + sizeof(payload.bind), extra,
+	       sizeof(payload.bytes) - sizeof(payload.bind));
+	payload.bind.argsz = argsz;
+	if (nesting_call(container_scope(&vmm), OP_BIND_PGTBL, &payload, argsz))
+		err = errno;
+	printf("      %-34s %8u %13u   %s\n", name, argsz,
+	       info.payloads[IOMMU_PAYLOAD_BIND_PGTBL].size,
+	       err ? strerror(err) : "works");
+	check(err == expected, name);
+	if (!err && _test_cmd_unbind(container_scope(&vmm), NO_PASID))
+		give_up("cannot unbind");
+}
+
+/* The same for an unbind, which needs less than the whole payload */
+static void older_user(void)
+{
+	int ret, err;
+
+	if (_test_cmd_bind(container_scope(&vmm), &pt, NO_PASID))
+		give_up("cannot bind");
+	/* Passes no more than the fields up to gpasid */
+	{
+		struct iommu_gpasid_bind_data data = {
+			.argsz = offsetofend(struct iommu_gpasid_bind_data,
+					     gpasid),
+			.version = IOMMU_UAPI_VERSION_1,
+			.flags = IOMMU_SVA_NO_PASID,
+		};
+
+		ret = nesting_call(container_scope(&vmm), OP_UNBIND_PGTBL,
+				   &data, data.argsz);
+		err = errno;
+		printf("      %-34s %8u %13u   %s\n",
+		       "2 older user, unbind", data.argsz,
+		       info.payloads[IOMMU_PAYLOAD_BIND_PGTBL].size,
+		       ret ? strerror(err) : "works");
+	}
+	check(!ret, "older user");
+}
+
+static void size_cases(void)
+{
+	const __u32 size = sizeof(struct iommu_gpasid_bind_data);
+
+	step("The four size cases, for struct iommu_gpasid_bind_data");
+	printf("      %-34s %8s %13s   %s\n", "case", "argsz", "kernel knows",
+	       "result");
+	size_case("1 exact", size, 0, 0);
+	older_user();
+	size_case("3 newer user, new part is zero", size + 64, 0, 0);
+	size_case("3 newer user, new part is in use", size + 64, 1, E2BIG);
+	size_case("4 misbehaving, cut inside", size - 4, 0, EINVAL);
+}
+
+static void unbind_page_table(void)
+{
+	struct outcome out;
+
+	step("Unbind, and the device is stopped");
+	if (_test_cmd_unbind(container_scope(&vmm), pasid))
+		give_up("cannot unbind");
+	show_state();
+	out = device_writes(VA_BUFFER, "too late");
+	show("at guest-virtual", "%#llx: %s", VA_BUFFER, out.text);
+	check(!out.done, "the device is stopped");
+	if (_test_cmd_pasid_free(vmm.container, pasid, pasid))
+		give_up("cannot free the PASID");
+}
+
+int main(void)
+{
+	__u64 page, other, later;
+	struct utsname uts;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!hw->present()) {
+		printf("There is no %s on this machine.\n", hw->name);
+		return EXIT_SKIP;
+	}
+	/* The waits are bounded, this is for what has none */
+	alarm(60);
+	uname(&uts);
+	printf("A guest page table translates a device's DMA\n");
+	printf("Linux %s on %s, %s\n", uts.release, uts.machine, hw->name);
+
+	open_container();
+	make_guest();
+	page = guest_page(&vmm);
+	other = guest_page(&vmm);
+	later = guest_page(&vmm);
+	bind_page_table(page);
+	do_dma(page);
+	invalidate(page, other);
+	page_request(later);
+	size_cases();
+	unbind_page_table();
+
+	close_fd(&fault);
+	vmm_close(&vmm);
+	if (nr_wrong)
+		printf("\n%d things are not as they should be.\n", nr_wrong);
+	else
+		printf("\nAll %d steps did what they should.\n", nr_steps);
+	return nr_wrong ? 1 : 0;
+}
