@@ -680,6 +680,8 @@ static const struct rule {
 	{ "range: half of everything", INV_ADDR, 0,
 	  { SET_ADDR(granule_size, BIT_ULL(63)), SET_ADDR(addr, BIT_ULL(63)) } },
 	{ "range: no granules", INV_ADDR, -EINVAL, { SET_ADDR(nb_granules, 0) } },
+	{ "range: no granules, from 0", INV_ADDR, -EINVAL,
+	  { SET_ADDR(nb_granules, 0), SET_ADDR(addr, 0) } },
 	{ "range: is not aligned, 1", INV_ADDR, -EINVAL, { SET_ADDR(addr, 0x7001) } },
 	{ "range: is not aligned to 64K", INV_ADDR, -EINVAL,
 	  { SET_ADDR(granule_size, 0x10000), SET_ADDR(addr, 0x38000) } },

@@ -391,10 +391,14 @@ int mock_prq_fetch(struct mock_client *client, struct mock_page_response *resp)
 /**
  * mock_prq_reset() - Forget page requests and answers
  * @client: device
+ *
+ * Context: client->lock is held for writing
  */
 void mock_prq_reset(struct mock_client *client)
 {
 	struct mock_prg *prg, *tmp;
+
+	lockdep_assert_held_write(&client->lock);
 
 	spin_lock(&client->prq_lock);
 	list_for_each_entry_safe(prg, tmp, &client->prq_pending, node) {

@@ -378,7 +378,7 @@ static void __init client_setup(struct mock_client *client, unsigned int id)
 {
 	client->id = id;
 	init_rwsem(&client->lock);
-	xa_init(&client->pasids);
+	xa_init_flags(&client->pasids, XA_FLAGS_ACCOUNT);
 	mock_tlb_init(&client->iotlb);
 	mock_tlb_init(&client->devtlb);
 	spin_lock_init(&client->cd_cache.lock);

@@ -191,6 +191,24 @@ struct iommu_domain *mock_domain_alloc_user(struct device *dev, u32 flags,
 }
 
 /**
+ * mock_vtd_ecap() - Extended capability register of VT-d
+ * @client: device
+ *
+ * Return: the register, without what the device does not have
+ */
+u64 mock_vtd_ecap(struct mock_client *client)
+{
+	unsigned int features = mock_features_of(client);
+	u64 ecap = MOCK_VTD_ECAP;
+
+	if (!features)
+		ecap &= ~MOCK_VTD_ECAP_NEST;
+	if (!(features & IOMMU_NESTING_FEAT_PAGE_REQUEST))
+		ecap &= ~MOCK_VTD_ECAP_PRS;
+	return ecap;
+}
+
+/**
  * mock_hw_info() - &iommu_ops.hw_info
  * @dev: device
  * @length: size of what is returned
@@ -200,16 +218,17 @@ struct iommu_domain *mock_domain_alloc_user(struct device *dev, u32 flags,
  */
 void *mock_hw_info(struct device *dev, u32 *length, u32 *type)
 {
+	struct mock_client *client = mock_client_of(dev);
 	struct iommu_hw_info_vtd *info;
 
-	if (mock_style_of(mock_client_of(dev)) != MOCK_STYLE_VTD)
+	if (mock_style_of(client) != MOCK_STYLE_VTD)
 		return ERR_PTR(-EOPNOTSUPP);
 
 	info = kzalloc(sizeof(*info), GFP_KERNEL);
 	if (!info)
 		return ERR_PTR(-ENOMEM);
 	info->cap_reg = MOCK_VTD_CAP;
-	info->ecap_reg = MOCK_VTD_ECAP;
+	info->ecap_reg = mock_vtd_ecap(client);
 	*length = sizeof(*info);
 	*type = IOMMU_HW_INFO_TYPE_INTEL_VTD;
 	return info;

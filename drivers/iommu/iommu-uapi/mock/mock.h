@@ -304,6 +304,7 @@ extern const struct iommu_uapi_ops mock_uapi_ops;
 	 BIT_ULL(39) |			/* PSI: page-selective */	\
 	 (MOCK_GPA_BITS - 1ULL) << 16)	/* MGAW */
 #define MOCK_VTD_ECAP_PRS	BIT_ULL(29) /* page requests */
+#define MOCK_VTD_ECAP_NEST	BIT_ULL(26) /* nested translation */
 #define MOCK_VTD_ECAP							\
 	(BIT_ULL(47) |			/* FSTS: first stage */		\
 	 BIT_ULL(46) |			/* SSTS: second stage */	\
@@ -314,7 +315,7 @@ extern const struct iommu_uapi_ops mock_uapi_ops;
 	 BIT_ULL(31) |			/* SRS: supervisor requests */	\
 	 BIT_ULL(30) |			/* ERS: execute requests */	\
 	 MOCK_VTD_ECAP_PRS |						\
-	 BIT_ULL(26) |			/* NEST */			\
+	 MOCK_VTD_ECAP_NEST |						\
 	 BIT_ULL(2) |			/* DT: device TLB */		\
 	 BIT_ULL(1) | BIT_ULL(0))	/* QI, coherent walks */
 
@@ -333,6 +334,7 @@ extern const struct iommu_uapi_ops mock_uapi_ops;
 #define MOCK_SMMUV3_IDR1	((u32)MOCK_PASID_BITS << 6) /* SSIDSIZE */
 #define MOCK_SMMUV3_IDR5	(BIT(4) | 5)	/* GRAN4K, OAS: 48 bits */
 
+u64 mock_vtd_ecap(struct mock_client *client);
 struct mock_nested *mock_nested_alloc(struct iommu_domain *parent);
 struct iommu_domain *mock_domain_alloc_user(struct device *dev, u32 flags,
 					    struct iommu_domain *parent,

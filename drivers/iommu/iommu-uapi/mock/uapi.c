@@ -32,9 +32,7 @@ static int mock_info(struct device *dev, struct iommu_domain *stage2,
 		info->addr_width = 57;
 		info->vendor.vtd.flags = IOMMU_NESTING_INFO_VTD_VALID;
 		info->vendor.vtd.cap = MOCK_VTD_CAP;
-		info->vendor.vtd.ecap = MOCK_VTD_ECAP;
-		if (!(features & IOMMU_NESTING_FEAT_PAGE_REQUEST))
-			info->vendor.vtd.ecap &= ~MOCK_VTD_ECAP_PRS;
+		info->vendor.vtd.ecap = mock_vtd_ecap(client);
 		return 0;
 	}
 

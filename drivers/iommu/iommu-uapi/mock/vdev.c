@@ -39,9 +39,9 @@ static void reset(struct mock_client *client)
 	down_write(&client->lock);
 	WRITE_ONCE(client->resets, client->resets + 1);
 	mock_tlb_invalidate(&client->devtlb, &all);
+	mock_prq_reset(client);
 	up_write(&client->lock);
 
-	mock_prq_reset(client);
 	for (i = 0; i < ARRAY_SIZE(client->inject); i++)
 		atomic_set(&client->inject[i], 0);
 }

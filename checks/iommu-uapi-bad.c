@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What checks/iommu-uapi.cocci must report, line by line, and what it must let
+ * pass. Never compiled: scripts/static.sh compares the reports with the marks.
+ */
+
+static int bad_copies(struct ctx *ctx, void __user *arg)
+{
+	struct iommu_gpasid_bind_data bind;
+	u32 argsz;
+	void *p;
+
+	if (get_user(argsz, (u32 __user *)arg))			/* BAD */
+		return -EFAULT;
+	if (copy_from_user(&bind, arg, sizeof(bind)))		/* BAD */
+		return -EFAULT;
+	if (copy_struct_from_user(&bind, sizeof(bind), arg, argsz)) /* BAD */
+		return -EFAULT;
+	p = memdup_user(arg, argsz);				/* BAD */
+	return PTR_ERR_OR_ZERO(p);
+}
+
+static int good_wrapper(struct ctx *ctx, void __user *arg)
+{
+	struct vfio_iommu_bind hdr;
+
+	if (copy_from_user(&hdr, arg, sizeof(hdr)))
+		return -EFAULT;
+	return copy_to_user(arg, &hdr, sizeof(hdr)) ? -EFAULT : 0;
+}
+
+static int bad_payload_after_wrapper(struct ctx *ctx, void __user *arg)
+{
+	struct vfio_iommu_bind hdr;
+	struct iommu_cache_invalidate_info inv;
+
+	if (copy_from_user(&hdr, arg, sizeof(hdr)))
+		return -EFAULT;
+	if (copy_from_user(&inv, arg + sizeof(hdr), sizeof(inv))) /* BAD */
+		return -EFAULT;
+	return 0;
+}
+
+static void bad_dropped(struct bond *bond)
+{
+	iommu_uapi_invalidate(bond->ctx, bond->dev, bond->inv);	/* BAD */
+	bond->ops->invalidate(bond, bond->inv);			/* BAD */
+	(void)iommu_uapi_invalidate_batch(bond->ctx, NULL);	/* BAD */
+	if (bond->dead)
+		bond->ops->invalidate(bond, NULL);		/* BAD */
+}
+
+static int bad_unread(struct bond *bond)
+{
+	int ret;
+
+	ret = bond->ops->invalidate(bond, bond->inv);		/* BAD */
+	bond->done = true;
+	return 0;
+}
+
+static int bad_overwritten(struct bond *bond)
+{
+	int ret;
+
+	ret = iommu_uapi_invalidate(bond->ctx, NULL, NULL);	/* BAD */
+	ret = iommu_uapi_unbind(bond);
+	return ret;
+}
+
+static int good_results(struct bond *bond)
+{
+	int ret;
+
+	ret = bond->ops->invalidate(bond, bond->inv);
+	if (ret)
+		return ret;
+	if (iommu_uapi_invalidate(bond->ctx, NULL, NULL))
+		return -EIO;
+	return iommu_uapi_invalidate_batch(bond->ctx, NULL);
+}
+
+static void mock_invalidate_all(struct mock *mock)
+{
+	mock->entries = 0;
+}
+
+static void good_void(struct mock *mock)
+{
+	mock_invalidate_all(mock);
+}

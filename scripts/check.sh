@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# make check, and with the argument full: make check-full.
+#
+# Every part adds lines "PASSED FAILED SKIPPED NAME" to build/log/check/summary;
+# the last line printed is their sum. A part that cannot be built counts as one
+# failure and the rest goes on.
+. "$(dirname "$0")/lib.sh"
+
+full=${1:-}
+dir=$LOGS/check${full:+-$full}
+rm -rf "$dir"
+mkdir -p "$dir"
+summary=$dir/summary
+: >"$summary"
+
+# part NAME COMMAND...: one step of the run, with its time.
+part()
+{
+	local name=$1 begin
+
+	shift
+	step "$name"
+	begin=$(date +%s)
+	if ! "$@"; then
+		printf '0 1 0 %s\n' "$name" >>"$summary"
+		note "FAILED: $name"
+	fi
+	printf '%5d s  %s\n' $(($(date +%s) - begin)) "$name" >>"$dir/times"
+}
+
+# guest ARCH VARIANT LIMIT: the suites of one guest.
+guest()
+{
+	local name=$1
+
+	[ "$2" = normal ] || name=$1-$2
+	rm -f "$LOGS/guest-$name-check/summary"
+	LIMIT=$3 "$TOP/scripts/guest.sh" "$1" "$2" check || true
+	[ -s "$LOGS/guest-$name-check/summary" ] || return 1
+	cat "$LOGS/guest-$name-check/summary" >>"$summary"
+}
+
+static()
+{
+	"$TOP/scripts/static.sh" "$@" 9>&2 >"$dir/static.out" || {
+		cat "$dir/static.out"
+		return 1
+	}
+	grep '^!' "$dir/static.out" || true
+	grep -E '^[0-9]+ ' "$dir/static.out" | while read -r p f s name; do
+		note "$(printf '%4d passed %3d failed %3d skipped  %s' "$p" "$f" "$s" "$name")"
+	done
+	grep -E '^[0-9]+ ' "$dir/static.out" >>"$summary"
+}
+
+finish()
+{
+	say
+	say "time per step:"
+	cat "$dir/times"
+	say "total $(elapsed); summary: $summary"
+	say
+	"$TOP/scripts/total.sh" "$summary"
+}
+
+# What cannot be without the rest failing too.
+prepare()
+{
+	"$TOP/scripts/packages.sh" tree x86_64 arm64 static series
+	"$TOP/scripts/tree.sh"
+}
+
+programs()
+{
+	"$TOP/scripts/selftests.sh" "$1" && "$TOP/scripts/initramfs.sh" "$1"
+}
+
+kernel=$TOP/scripts/kernel.sh
+
+if [ -z "$full" ]; then
+	steps 14
+	step "packages and kernel tree"
+	prepare
+	part "x86_64 kernel" "$kernel" x86_64 normal
+	part "x86_64 test programs, 64 and 32 bit" programs x86_64
+	part "x86_64 guest: all tests" guest x86_64 normal 900
+	part "x86_64 debug kernel" "$kernel" x86_64 debug
+	part "x86_64 debug guest: all tests" guest x86_64 debug 1500
+	part "arm64 kernel" "$kernel" arm64 normal
+	part "arm64 test programs, 64 and 32 bit" programs arm64
+	part "arm64 guest: all tests" guest arm64 normal 1200
+	part "static checks" static
+	finish
+	exit
+fi
+
+# iommufd's own tests, the same programs, on the unpatched kernel and on ours.
+compare()
+{
+	local a=$1 v
+
+	for v in base normal; do
+		rm -f "$LOGS/guest-$a-$v-iommufd"
+		LIMIT=900 "$TOP/scripts/guest.sh" "$a" $v iommufd || true
+	done
+	results "$LOGS/guest-$a-base-iommufd/results" >"$dir/iommufd-$a-base"
+	results "$LOGS/guest-$a-iommufd/results" >"$dir/iommufd-$a"
+	note "iommufd's own tests, unpatched kernel: $(count <"$dir/iommufd-$a-base")"
+	note "iommufd's own tests, patched kernel:   $(count <"$dir/iommufd-$a")"
+	[ -s "$dir/iommufd-$a" ] || return 1
+	diff "$dir/iommufd-$a-base" "$dir/iommufd-$a" || return 1
+	printf '1 0 0 iommufd on %s: same result of each test as unpatched\n' "$a" >>"$summary"
+}
+
+results()
+{
+	tr -d '\r' <"$1" | grep -E '^(# )*(not )?ok [0-9]+' || true
+}
+
+count()
+{
+	awk '/not ok/ { f++; next } /SKIP/ { s++; next } { p++ }
+		END { printf "%d passed, %d failed, %d skipped\n", p, f, s }'
+}
+
+off_guest()
+{
+	"$kernel" "$1" off && LIMIT=900 "$TOP/scripts/guest.sh" "$1" off iommufd || return 1
+	cat "$LOGS/guest-$1-off-iommufd/summary" >>"$summary"
+}
+
+series()
+{
+	"$TOP/scripts/series.sh" check >"$dir/series.out" || { cat "$dir/series.out"; return 1; }
+	grep -E '^[0-9]+ [0-9]+ [0-9]+ ' "$dir/series.out" >>"$summary"
+}
+
+docs()
+{
+	"$TOP/scripts/docs.sh" && printf '1 0 0 documentation builds without warnings\n' >>"$summary"
+}
+
+steps 14
+step "packages and kernel tree"
+prepare
+"$TOP/scripts/packages.sh" docs
+"$TOP/scripts/tree.sh" pristine
+for a in x86_64 arm64; do
+	part "$a kernel" "$kernel" $a normal
+	part "$a test programs" programs $a
+	part "$a unpatched kernel" "$kernel" $a base
+	part "$a: iommufd's tests on both" compare $a
+	part "$a: kernel with the feature off" off_guest $a
+done
+part "arm64 debug kernel" "$kernel" arm64 debug
+part "arm64 debug guest: all tests" guest arm64 debug 3000
+part "the series, step by step" series
+part "documentation" docs
+finish

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Boot one guest with a job and judge what it did.
+#
+#   scripts/guest.sh ARCH VARIANT JOB [NAME=VALUE...]
+#
+# JOB: check, demo, test test=PROGRAM [bits=32] [args=A,B], shell
+# Environment: ACCEL=tcg|kvm, LIMIT=seconds, APPEND=more kernel command line
+#
+# Logs: build/log/guest-ARCH-VARIANT-JOB/{console,results,summary}. Ends with the
+# counts in summary, one line per suite: PASSED FAILED SKIPPED NAME.
+. "$(dirname "$0")/lib.sh"
+
+ARCH=$1
+VARIANT=$2
+JOB=$3
+shift 3
+arch "$ARCH"
+name=$ARCH
+[ "$VARIANT" = normal ] || name=$ARCH-$VARIANT
+kernel=$OUT/$name/$IMAGE
+[ "$VARIANT" != base ] || kernel=$BUILD/base/out/$ARCH/$IMAGE
+initrd=$OUT/$ARCH-initramfs.cpio.gz
+dir=$LOGS/guest-$name-$JOB
+LIMIT=${LIMIT:-1200}
+
+[ -r "$kernel" ] || die "no kernel $kernel: scripts/kernel.sh $ARCH $VARIANT builds it"
+[ -r "$initrd" ] || die "no $initrd: scripts/initramfs.sh $ARCH packs it"
+
+case $ARCH in
+x86_64)
+	qemu=$QEMU_X86_64
+	machine="-machine q35 -cpu max"
+	console=ttyS0
+	;;
+arm64)
+	qemu=$QEMU_ARM64
+	machine="-machine virt -cpu max,pauth-impdef=on"
+	console=ttyAMA0
+	;;
+esac
+command -v "$qemu" >/dev/null || die "no $qemu here: scripts/packages.sh $ARCH installs it"
+case $ACCEL in
+tcg) machine="$machine -accel tcg" ;;
+kvm) machine="${machine/-cpu max*/-cpu host} -accel kvm" ;;
+*) die "ACCEL=$ACCEL: tcg or kvm" ;;
+esac
+
+only_one "$dir.lock"
+rm -rf "$dir"
+mkdir -p "$dir"
+: >"$dir/results"
+append="console=$console panic=-1 job=$JOB $* ${APPEND:-}"
+# shellcheck disable=SC2206 # lists of words
+cmd=($qemu $machine -m 2G -smp 2,sockets=2 -nodefaults -no-user-config -display none
+	-no-reboot -kernel "$kernel" -initrd "$initrd" -append "$append"
+	-device virtio-serial-pci
+	-chardev "file,id=results,path=$dir/results"
+	-device "virtserialport,chardev=results,name=results")
+
+if [ "$JOB" = shell ]; then
+	exec "${cmd[@]}" -serial mon:stdio
+fi
+
+rc=0
+TICK=$dir/results logged "$dir/console" \
+	timeout --kill-after=10 "$LIMIT" "${cmd[@]}" -serial stdio -monitor none || rc=$?
+
+# Words that a kernel says only when something is wrong. An injected fault's
+# "FAULT_INJECTION: forcing a failure" and its stack are no such thing.
+complaints='(WARNING: |BUG: |BUG at|Oops|KASAN|UBSAN|Kernel panic|general protection fault|Unable to handle kernel|possible circular|possible recursive|suspicious RCU|inconsistent lock state|sleeping function|unreferenced object|kmemleak: [0-9]+ new|INFO: task .* blocked|rcu: INFO: .*stall|soft lockup|refcount_t:|list_(add|del) corruption|scheduling while atomic|ODEBUG|DEBUG_LOCKS_WARN_ON|bad page|Bad page|segfault at|nobody cared)'
+# Boot lines that merely name one of the above.
+harmless='(Lockdep validator|kasan: KernelAddressSanitizer initialized|Kernel memory leak detector (initialized|disabled)|kmemleak: Automatic memory scanning)'
+
+grep -aE "$complaints" "$dir/console" | grep -avE "$harmless" >"$dir/complaints" || true
+
+if [ $rc -eq 124 ] || [ $rc -eq 137 ]; then
+	problem="the guest did not finish within $LIMIT s"
+elif [ $rc -ne 0 ]; then
+	problem="$qemu ended with status $rc: $(grep -a "$qemu" "$dir/console" | grep -av '^+' | tail -n 1)"
+elif ! grep -qa '^guest: up' "$dir/console"; then
+	problem="the kernel did not reach the guest's init"
+elif ! grep -qa '^@@ done' "$dir/results"; then
+	problem="the guest ended before its job did"
+else
+	problem=
+fi
+
+tr -d '\r' <"$dir/results" | awk -f "$TOP/scripts/tap.awk" >"$dir/summary" 2>"$dir/failures"
+if [ -n "$problem" ]; then
+	echo "0 1 0 guest ($problem)" >>"$dir/summary"
+	last=$(grep -aE '^@@ begin|^#? *(# +RUN|# selftests:)' "$dir/results" | tail -n 1)
+	echo "$problem${last:+; last seen: $last}" >>"$dir/failures"
+fi
+if [ -s "$dir/complaints" ]; then
+	echo "0 1 0 console" >>"$dir/summary"
+	{
+		echo "the kernel complained ($(wc -l <"$dir/complaints") lines):"
+		head -n 8 "$dir/complaints"
+	} >>"$dir/failures"
+fi
+
+while read -r p f s suite; do
+	note "$(printf '%-44s %4d passed %3d failed %3d skipped' "$name $suite" "$p" "$f" "$s")"
+done <"$dir/summary"
+if [ -s "$dir/failures" ]; then
+	sed 's/^/      ! /' "$dir/failures" | head -n 40
+	note "logs: $dir/console, $dir/results"
+fi
+awk '{ f += $2; p += $1 } END { exit f > 0 || p == 0 }' "$dir/summary"

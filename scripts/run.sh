@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# make run: from nothing to the demonstration page.
+. "$(dirname "$0")/lib.sh"
+
+ARCH=${ARCH:-x86_64}
+arch "$ARCH"
+
+steps 6
+step "packages"
+"$TOP/scripts/packages.sh" tree "$ARCH"
+step "kernel tree"
+"$TOP/scripts/tree.sh"
+step "kernel for $ARCH"
+"$TOP/scripts/kernel.sh" "$ARCH" normal
+step "test programs"
+"$TOP/scripts/selftests.sh" "$ARCH"
+step "guest's root"
+"$TOP/scripts/initramfs.sh" "$ARCH"
+[ -x "$OUT/$ARCH-kselftest/64/iommu/iommu_uapi_demo" ] ||
+	die "the tests have no program iommu_uapi_demo" "$LOGS/kselftest-$ARCH-64.log"
+step "guest: the demonstration (QEMU, $ACCEL)"
+dir=$LOGS/guest-$ARCH-demo
+rc=0
+LIMIT=${LIMIT:-300} "$TOP/scripts/guest.sh" "$ARCH" normal demo >"$LOGS/demo.log" 2>&1 || rc=$?
+# The page itself, without the marks around it.
+sed -n '/^@@ begin demo/,/^@@ end demo/{/^@@/!p}' "$dir/results" 2>/dev/null | tr -d '\r'
+status=$(sed -n 's/^@@ end demo //p' "$dir/results" 2>/dev/null)
+if [ "$status" != 0 ] || [ -s "$dir/complaints" ]; then
+	grep '!' "$LOGS/demo.log" >&2 || tail -n 3 "$LOGS/demo.log" >&2
+	die "the demonstration did not come out as it must" "$dir/console"
+fi
+say "done in $(elapsed); logs: $dir"
+exit 0

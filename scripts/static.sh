@@ -1,0 +1,188 @@
+#!/usr/bin/env bash
+# The static checks of our files and patches. Prints results (lib.sh: result).
+#
+#   scripts/static.sh [CHECK...]	without arguments: all
+#
+# CHECK: scripts style doc cocci headers off build-x86_64 build-arm64 series
+. "$(dirname "$0")/lib.sh"
+
+mkdir -p "$STATIC"
+checks=${*:-scripts style doc cocci headers series off build-x86_64 build-arm64}
+
+our_sources()
+{
+	our_files | grep -E '\.[ch]$' || true
+}
+
+# verdict NAME LOG: the check is good if its log is empty.
+verdict()
+{
+	if [ -s "$2" ]; then
+		bad "$1" "$2"
+	else
+		ok "$1"
+	fi
+}
+
+check_scripts()
+{
+	(cd "$TOP" && shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run) >"$STATIC/shellcheck.log" 2>&1 || true
+	verdict "shellcheck" "$STATIC/shellcheck.log"
+	(cd "$TOP" && shellcheck -s dash scripts/guest-init) >"$STATIC/shellcheck-guest.log" 2>&1 || true
+	verdict "shellcheck of the guest's init" "$STATIC/shellcheck-guest.log"
+}
+
+# checkpatch of every file of ours, one result each; the patches, as they are
+# mailed, are checked with the series.
+check_style()
+{
+	local f log n=0
+
+	for f in $(our_files | grep -E '\.(c|h|rst|S)$|Kconfig|Makefile'); do
+		log=$STATIC/checkpatch-$(tr / - <<<"$f").log
+		checkpatch "$f" >"$log" 2>&1 || true
+		if [ -s "$log" ]; then
+			bad "checkpatch $f" "$log"
+		else
+			n=$((n + 1))
+		fi
+	done
+	[ $n = 0 ] || result $n 0 0 "checkpatch --strict: files of ours"
+}
+
+check_doc()
+{
+	local log=$STATIC/kernel-doc.log
+
+	# shellcheck disable=SC2046 # a list of names
+	(cd "$TREE" && scripts/kernel-doc -Werror -Wall -none $(our_sources | grep -v selftests)) >"$log" 2>&1 &&
+		: >"$log"
+	verdict "kernel-doc, warnings as errors" "$log"
+}
+
+# The kernel's own semantic patches on copies of our files in one directory (a
+# link would hide them from spatch), then our own on the files and on a sample of
+# what it must find.
+check_cocci()
+{
+	local dir=$STATIC/cocci f log
+
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	for f in $(our_sources | grep -E '^(drivers|include)/'); do
+		mkdir -p "$dir/$(dirname "$f")"
+		cp -L "$TREE/$f" "$dir/$f"
+	done
+	log=$STATIC/coccicheck.log
+	logged "$log" make -C "$TREE" O="$OUT/x86_64" coccicheck MODE=report M="$dir" J="$JOBS" || true
+	grep -aE "^$dir|coccicheck failed|Fatal error" "$log" |
+		sed "s|^$dir/||" | sort -u >"$log.found" || true
+	# It must have looked at something.
+	grep -q spatch "$log" || echo "coccicheck did not run" >>"$log.found"
+	verdict "coccicheck with the kernel's semantic patches" "$log.found"
+
+	log=$STATIC/own-cocci.log
+	# shellcheck disable=SC2046
+	own_cocci $(find "$dir/drivers/iommu/iommu-uapi" "$dir"/drivers/vfio/vfio_iommu_nesting.c \
+		-name '*.[ch]' ! -name '*kunit*' 2>/dev/null) >"$log"
+	verdict "our semantic patch: one copy step, no dropped invalidation" "$log"
+
+	grep -n '/\* BAD' "$TOP/checks/iommu-uapi-bad.c" | cut -d: -f1 | sort -u >"$STATIC/bad.want"
+	own_cocci "$TOP/checks/iommu-uapi-bad.c" | cut -d: -f2 | sort -u >"$STATIC/bad.got"
+	diff "$STATIC/bad.want" "$STATIC/bad.got" >"$STATIC/bad.diff" || true
+	verdict "our semantic patch finds what it must in checks/iommu-uapi-bad.c" "$STATIC/bad.diff"
+}
+
+own_cocci()
+{
+	[ $# -gt 0 ] || return 0
+	spatch --very-quiet --no-show-diff -D report --no-includes \
+		--cocci-file "$TOP/checks/iommu-uapi.cocci" "$@" 2>"$STATIC/spatch.err" |
+		sort -u
+	grep -v '^$' "$STATIC/spatch.err" | grep -iE 'error|exception' | sed 's|^|spatch:0: |' || true
+}
+
+# The touched directories with everything on that the kernel can build there
+# (allmodconfig), with gcc's W=1 and with sparse. What is said about a file is
+# compared with what is said about it in the unpatched tree, line numbers aside;
+# that tree's objects are only built for files that something is said about.
+DIRS="drivers/iommu/ drivers/vfio/"
+
+allmod()
+{
+	local a=$1 tree=$2 o=$3 log=$4
+
+	shift 4
+	mkdir -p "$o"
+	export KTREE=$tree
+	KCONFIG_ALLCONFIG=$TOP/configs/allmod.config \
+		must "allmodconfig for $a" "$log.config" kmake "$a" "$o" allmodconfig
+	must "preparing allmodconfig for $a" "$log.prepare" kmake "$a" "$o" prepare
+	# A file that is not compiled says nothing: compile all (ccache keeps
+	# what was said, too).
+	rm -rf "$o/drivers/iommu" "$o/drivers/vfio"
+	logged "$log" kmake "$a" "$o" -k W=1 C=2 \
+		CF='-D__CHECK_ENDIAN__' "$@"
+}
+
+# Messages with the line numbers taken out, relative to the tree.
+messages()
+{
+	sed -E "s/\x1b\[[0-9;]*[mK]//g; s|$2/||g; s|^(\.\./)+linux/||; s/:[0-9]+(:[0-9]+)?:/:/g" "$1" |
+		grep -aE '(warning|error): ' | sort -u || true
+}
+
+check_build()
+{
+	local a=$1 base=$BUILD/base/linux
+	local o=$STATIC/out/$a log=$STATIC/build-$a.log files targets
+
+	# shellcheck disable=SC2086
+	if ! allmod "$a" "$TREE" "$o" "$log" $DIRS; then
+		grep -aE 'error:|\*\*\*' "$log" >"$log.errors" || true
+		bad "allmodconfig build of the touched directories, $a" "$log.errors"
+	else
+		ok "allmodconfig build of the touched directories, $a"
+	fi
+	messages "$log" "$TREE" >"$log.new"
+	files=$(sed -nE 's/^([^: ]+\.[ch]):.*/\1/p' "$log.new" | sort -u)
+	: >"$log.old"
+	if [ -n "$files" ]; then
+		"$TOP/scripts/tree.sh" pristine
+		targets=$(for f in $files; do
+			[ ! -e "$base/$f" ] || case $f in *.c) echo "${f%.c}.o" ;; esac
+		done)
+		# A header's message comes with any file that includes it.
+		case $files in *.h*) targets=$DIRS ;; esac
+		if [ -n "$targets" ]; then
+			# shellcheck disable=SC2086
+			allmod "$a" "$base" "$BUILD/base/static/out/$a" "$STATIC/base-$a.log" $targets || true
+			messages "$STATIC/base-$a.log" "$base" >"$log.old"
+		fi
+	fi
+	comm -23 "$log.new" "$log.old" >"$log.added"
+	verdict "no new message of W=1 and sparse, $a ($(wc -l <"$log.new") in all, $(wc -l <"$log.old") unpatched)" "$log.added"
+}
+
+check_off()
+{
+	local a
+
+	for a in x86_64 arm64; do
+		if "$TOP/scripts/kernel.sh" $a off "$DIRS" >"$STATIC/off-$a.log" 2>&1; then
+			ok "touched directories with CONFIG_IOMMU_UAPI off, $a"
+		else
+			bad "touched directories with CONFIG_IOMMU_UAPI off, $a" "$STATIC/off-$a.log"
+		fi
+	done
+}
+
+for c in $checks; do
+	step "static check: $c" >&2
+	case $c in
+	headers) "$TOP/scripts/headers.sh" ;;
+	series) "$TOP/scripts/series.sh" results ;;
+	build-*) check_build "${c#build-}" ;;
+	*) "check_$c" ;;
+	esac
+done
