@@ -42,7 +42,7 @@ guest()
 
 static()
 {
-	"$TOP/scripts/static.sh" "$@" 9>&2 >"$dir/static.out" || {
+	"$TOP/scripts/static.sh" "$@" >"$dir/static.out" || {
 		cat "$dir/static.out"
 		return 1
 	}
@@ -78,7 +78,7 @@ programs()
 kernel=$TOP/scripts/kernel.sh
 
 if [ -z "$full" ]; then
-	steps 14
+	steps 10
 	step "packages and kernel tree"
 	prepare
 	part "x86_64 kernel" "$kernel" x86_64 normal
@@ -140,7 +140,7 @@ docs()
 	"$TOP/scripts/docs.sh" && printf '1 0 0 documentation builds without warnings\n' >>"$summary"
 }
 
-steps 14
+steps 15
 step "packages and kernel tree"
 prepare
 "$TOP/scripts/packages.sh" docs

@@ -151,8 +151,7 @@ must()
 # were and believes that more than what it is told.
 q()
 {
-	mkdir -p "$TREE/.pc"
-	echo "$PATCHES" >"$TREE/.pc/.quilt_patches"
+	[ ! -e "$TREE/.pc/.version" ] || echo "$PATCHES" >"$TREE/.pc/.quilt_patches"
 	(cd "$TREE" && QUILT_PATCHES=$PATCHES QUILT_PC=.pc QUILT_DIFF_OPTS=-p \
 		quilt --quiltrc - "$@")
 }

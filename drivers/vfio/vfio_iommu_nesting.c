@@ -353,6 +353,19 @@ static int vfio_nesting_get_info(struct iommu_uapi_ctx *ctx, struct device *dev,
 	return iommu_uapi_info_to_user(arg, argsz, &info);
 }
 
+/* A device that nothing can be bound to has no faults of a guest. */
+static u32 vfio_nesting_fault_needs(struct iommu_uapi_ctx *ctx,
+				    struct device *dev)
+{
+	u32 binds = IOMMU_NESTING_FEAT_BIND_PGTBL |
+		    IOMMU_NESTING_FEAT_BIND_PASID_TABLE;
+	struct iommu_nesting_info info;
+
+	if (iommu_uapi_get_info(ctx, dev, &info))
+		return binds;
+	return info.features & binds ?: binds;
+}
+
 static int vfio_nesting_get_fault(struct iommu_uapi_ctx *ctx,
 				  struct device *dev, u32 flags,
 				  void __user *arg, size_t argsz)
@@ -363,7 +376,7 @@ static int vfio_nesting_get_fault(struct iommu_uapi_ctx *ctx,
 
 	ret = vfio_nesting_check_feature(ctx, dev, flags, argsz,
 					 VFIO_DEVICE_FEATURE_GET, sizeof(fault),
-					 0);
+					 vfio_nesting_fault_needs(ctx, dev));
 	if (ret != 1)
 		return ret;
 	if (copy_from_user(&fault, arg, sizeof(fault)))

@@ -134,7 +134,9 @@ struct iommu_uapi_bond {
  *	those without PASID) by a guest page table. @data has passed the copy
  *	step, @data->gpgd is 4 KiB aligned; everything that depends on the
  *	hardware is checked here. On return the hardware translates in two
- *	stages, or an error is returned and nothing has changed. May sleep.
+ *	stages, or an error is returned, nothing has changed, and no call of
+ *	iommu_report_device_fault() that could name the bond is still running.
+ *	May sleep.
  * @bind_pasid_table: have the guest's PASID table translate, or what
  *	@cfg->config says. Called again for a bond in place to replace the
  *	configuration; on error the earlier one stays in force. May sleep.

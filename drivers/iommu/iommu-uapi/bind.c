@@ -152,6 +152,7 @@ static void bond_erase(struct iommu_uapi_bond *bond)
 /* What is left to do for a bond that the hardware does not know any more */
 static void end_bond(struct iommu_uapi_bond *bond)
 {
+	iommu_uapi_faults_ignore(bond);
 	iommu_uapi_faults_flush(bond);
 	bond_erase(bond);
 	page_requests_put(bond);
@@ -470,7 +471,8 @@ static int bind_table_locked(struct iommu_uapi_dev *udev,
 	ret = check_device(udev, IOMMU_NESTING_FEAT_BIND_PASID_TABLE);
 	if (ret)
 		return ret;
-	if (cfg->pasid_bits > udev->info.pasid_bits)
+	if (cfg->config == IOMMU_PASID_CONFIG_TRANSLATE &&
+	    cfg->pasid_bits > udev->info.pasid_bits)
 		return -EINVAL;
 	if (!xa_empty(&udev->bonds))
 		return -EBUSY;
@@ -508,7 +510,9 @@ static int bind_table_one(struct iommu_uapi_dev *udev,
 static void bind_table_undo(struct iommu_uapi_dev *udev)
 {
 	const struct iommu_uapi_ops *ops = udev->ops;
+	struct iommu_pasid_table_config cfg;
 	struct iommu_uapi_bond *bond;
+	int ret;
 
 	down_write(&udev->lock);
 	bond = udev->table;
@@ -517,18 +521,19 @@ static void bind_table_undo(struct iommu_uapi_dev *udev)
 		goto out_unlock;
 	}
 
-	udev->cfg = udev->old_cfg;
+	cfg = udev->old_cfg;
 	bond->dev_scope = udev->old_dev_scope;
-	if (!ops->bind_pasid_table(bond, &udev->cfg))
-		goto out_unlock;
-
-	/* Neither the new nor the old one: rather none than the wrong one */
-	udev->cfg.config = IOMMU_PASID_CONFIG_ABORT;
-	if (ops->bind_pasid_table(bond, &udev->cfg))
-		dev_err_ratelimited(udev->dev, "cannot restore PASID table\n");
-	else
+	ret = ops->bind_pasid_table(bond, &cfg);
+	if (ret) {
+		/* Neither the new nor the old one: rather none at all */
+		cfg.config = IOMMU_PASID_CONFIG_ABORT;
+		ret = ops->bind_pasid_table(bond, &cfg);
 		dev_err_ratelimited(udev->dev,
-				    "cannot restore PASID table, aborting DMA\n");
+				    "cannot restore PASID table, %s\n",
+				    ret ? "the new one stays" : "aborting DMA");
+	}
+	if (!ret)
+		udev->cfg = cfg;
 out_unlock:
 	up_write(&udev->lock);
 }

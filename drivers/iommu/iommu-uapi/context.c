@@ -57,6 +57,7 @@ static void dev_release(struct kref *ref)
 	xa_destroy(&udev->bonds);
 	xa_destroy(&udev->gpasids);
 	put_device(udev->dev);
+	iommu_group_put(udev->group);
 	kfree_rcu(udev, rcu);
 }
 
@@ -194,7 +195,7 @@ int iommu_uapi_attach_group(struct iommu_uapi_ctx *ctx,
 	raw_spin_lock_init(&udev->fault_lock);
 	xa_init_flags(&udev->bonds, XA_FLAGS_ACCOUNT);
 	xa_init_flags(&udev->gpasids, XA_FLAGS_ACCOUNT);
-	udev->group = group;
+	udev->group = iommu_group_ref_get(group);
 	udev->stage2 = stage2;
 
 	ret = -ENODEV;
@@ -229,6 +230,10 @@ static void detach_dev(struct iommu_uapi_ctx *ctx, struct iommu_uapi_dev *udev)
 	/* Only now: as long as something is bound, invalidations must see it. */
 	xa_erase(&ctx->devs, iommu_group_id(udev->group));
 	iommu_uapi_dev_put(udev);
+
+	/* A call that is still under way can keep the context for long. */
+	if (xa_empty(&ctx->devs))
+		iommu_uapi_free_all_pasids(ctx);
 }
 
 /**
@@ -237,8 +242,9 @@ static void detach_dev(struct iommu_uapi_ctx *ctx, struct iommu_uapi_dev *udev)
  * @group: the group, still attached to its stage 2
  *
  * On return the devices of the group translate by stage 2 alone, all page
- * requests are answered, and fault file descriptors are at their end. Does
- * nothing if the group is not in the context.
+ * requests are answered, and fault file descriptors are at their end. With the
+ * last group the PASIDs of the context are freed. Does nothing if the group is
+ * not in the context.
  */
 void iommu_uapi_detach_group(struct iommu_uapi_ctx *ctx,
 			     struct iommu_group *group)
@@ -257,21 +263,18 @@ EXPORT_SYMBOL_GPL(iommu_uapi_detach_group);
  * iommu_uapi_ctx_free() - End a context
  * @ctx: the context; nobody else uses it any more
  *
- * Detaches the groups that are left, then frees the PASIDs.
+ * Detaches the groups that are left.
  */
 void iommu_uapi_ctx_free(struct iommu_uapi_ctx *ctx)
 {
 	struct iommu_uapi_dev *udev;
 	unsigned long index;
-	void *entry;
 
 	mutex_lock(&ctx->lock);
 	xa_for_each(&ctx->devs, index, udev)
 		detach_dev(ctx, udev);
 	mutex_unlock(&ctx->lock);
 
-	xa_for_each(&ctx->pasids, index, entry)
-		iommu_free_global_pasid(index);
 	xa_destroy(&ctx->pasids);
 	xa_destroy(&ctx->devs);
 	mutex_destroy(&ctx->lock);

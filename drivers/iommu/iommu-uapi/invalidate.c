@@ -70,20 +70,13 @@ static int invalidate_bond(struct iommu_uapi_bond *bond,
 	return ret;
 }
 
+/* All page tables of a device */
 static int invalidate_pgtbls(struct iommu_uapi_dev *udev,
-			     const struct selector *sel,
-			     const struct iommu_cache_invalidate_info *inv,
-			     bool *found)
+			     const struct iommu_cache_invalidate_info *inv)
 {
 	struct iommu_uapi_bond *bond;
 	unsigned long pasid;
 	int ret, err = 0;
-
-	if (!sel->all) {
-		bond = find_bond(udev, sel);
-		*found = bond;
-		return bond ? invalidate_bond(bond, inv) : 0;
-	}
 
 	/* Page tables have no tag of the guest's: ARCHID selects nothing */
 	if (inv->granularity == IOMMU_INV_GRANU_PASID)
@@ -96,9 +89,9 @@ static int invalidate_pgtbls(struct iommu_uapi_dev *udev,
 }
 
 /*
- * A device on which nothing is bound has nothing cached, and no say in whether
- * the caches of others can be invalidated. What a PASID table has cached is
- * selected by the vendor driver, since the numbers are the guest's own.
+ * A device on which nothing is bound that is meant has nothing cached, and no say
+ * in whether the caches of others can be invalidated. What a PASID table has
+ * cached is selected by the vendor driver, since the numbers are the guest's own.
  */
 static int invalidate_locked(struct iommu_uapi_dev *udev,
 			     const struct selector *sel,
@@ -106,20 +99,20 @@ static int invalidate_locked(struct iommu_uapi_dev *udev,
 			     bool *found)
 {
 	const struct iommu_nesting_info *info = &udev->info;
+	struct iommu_uapi_bond *bond = udev->table;
 
-	*found = false;
-	if (!udev->table && xa_empty(&udev->bonds))
+	if (!bond && !sel->all)
+		bond = find_bond(udev, sel);
+	*found = bond;
+	if (!bond && (!sel->all || xa_empty(&udev->bonds)))
 		return 0;
+
 	if (!(info->features & IOMMU_NESTING_FEAT_CACHE_INVLD))
 		return -EOPNOTSUPP;
 	if (inv->cache & ~info->caches ||
 	    !(BIT(inv->granularity) & info->granularities))
 		return -EINVAL;
-	if (!udev->table)
-		return invalidate_pgtbls(udev, sel, inv, found);
-
-	*found = true;
-	return invalidate_bond(udev->table, inv);
+	return bond ? invalidate_bond(bond, inv) : invalidate_pgtbls(udev, inv);
 }
 
 static int invalidate_dev(struct iommu_uapi_dev *udev,

@@ -81,6 +81,32 @@ int iommu_uapi_pasid_alloc(struct iommu_uapi_ctx *ctx,
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_pasid_alloc);
 
+/* Returns the number of PASIDs freed */
+static unsigned int free_locked(struct iommu_uapi_ctx *ctx, u32 min, u32 max)
+{
+	unsigned int nr = ctx->nr_pasids;
+	unsigned long pasid;
+	void *entry;
+
+	xa_for_each_range(&ctx->pasids, pasid, entry, min, max) {
+		iommu_uapi_unbind_pasid(ctx, pasid);
+		xa_erase(&ctx->pasids, pasid);
+		iommu_free_global_pasid(pasid);
+		ctx->nr_pasids--;
+	}
+	return nr - ctx->nr_pasids;
+}
+
+/**
+ * iommu_uapi_free_all_pasids() - Free the PASIDs that a context owns
+ * @ctx: the context, locked
+ */
+void iommu_uapi_free_all_pasids(struct iommu_uapi_ctx *ctx)
+{
+	lockdep_assert_held(&ctx->lock);
+	free_locked(ctx, 0, U32_MAX);
+}
+
 /**
  * iommu_uapi_pasid_free() - Free the PASIDs of a range that the context owns
  * @ctx: the context
@@ -94,18 +120,10 @@ EXPORT_SYMBOL_GPL(iommu_uapi_pasid_alloc);
 int iommu_uapi_pasid_free(struct iommu_uapi_ctx *ctx,
 			  const struct iommu_pasid_request *req)
 {
-	unsigned long pasid;
-	int ret = -ENOENT;
-	void *entry;
+	int ret;
 
 	mutex_lock(&ctx->lock);
-	xa_for_each_range(&ctx->pasids, pasid, entry, req->min, req->max) {
-		iommu_uapi_unbind_pasid(ctx, pasid);
-		xa_erase(&ctx->pasids, pasid);
-		iommu_free_global_pasid(pasid);
-		ctx->nr_pasids--;
-		ret = 0;
-	}
+	ret = free_locked(ctx, req->min, req->max) ? 0 : -ENOENT;
 	mutex_unlock(&ctx->lock);
 	return ret;
 }

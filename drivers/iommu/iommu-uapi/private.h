@@ -97,6 +97,9 @@ void iommu_uapi_faults_ignore(struct iommu_uapi_bond *bond);
 void iommu_uapi_faults_flush(struct iommu_uapi_bond *bond);
 void iommu_uapi_faults_disconnect(struct iommu_uapi_dev *udev);
 
+/* pasid.c */
+void iommu_uapi_free_all_pasids(struct iommu_uapi_ctx *ctx);
+
 /* info.c */
 void iommu_uapi_dev_init_info(struct iommu_uapi_dev *udev);
 

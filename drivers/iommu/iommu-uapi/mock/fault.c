@@ -78,6 +78,8 @@ int mock_dev_disable_feat(struct device *dev, enum iommu_dev_features feat)
 	if (feat != IOMMU_DEV_FEAT_IOPF)
 		return -EOPNOTSUPP;
 
+	/* Page requests that name a bond are answered first, and it is gone. */
+	WARN_ON(atomic_read(&mock_client_of(dev)->nr_bonds));
 	set_iopf(mock_client_of(dev), false);
 	iopf_queue_remove_device(iopf_queue, dev);
 	return 0;

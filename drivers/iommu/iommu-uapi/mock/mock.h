@@ -161,7 +161,7 @@ struct mock_select {
 	bool has_pasid;
 	u32 pasid;
 	bool by_asid;
-	u16 asid;
+	u32 asid;
 	u64 first;
 	u64 last;
 };

@@ -1417,19 +1417,41 @@ FIXTURE_VARIANT(page_size)
 	int leaf;
 };
 
-#define PAGE_SIZE_VARIANT(_levels, _name, _leaf)			\
-	FIXTURE_VARIANT_ADD(page_size, levels_##_levels##_leaf_##_name)	\
-	{								\
-		.levels = _levels,					\
-		.leaf = _leaf,						\
-	}
+FIXTURE_VARIANT_ADD(page_size, levels_4_leaf_4k)
+{
+	.levels = 4,
+	.leaf = 1,
+};
 
-PAGE_SIZE_VARIANT(4, 4k, 1);
-PAGE_SIZE_VARIANT(4, 2m, 2);
-PAGE_SIZE_VARIANT(4, 1g, 3);
-PAGE_SIZE_VARIANT(5, 4k, 1);
-PAGE_SIZE_VARIANT(5, 2m, 2);
-PAGE_SIZE_VARIANT(5, 1g, 3);
+FIXTURE_VARIANT_ADD(page_size, levels_4_leaf_2m)
+{
+	.levels = 4,
+	.leaf = 2,
+};
+
+FIXTURE_VARIANT_ADD(page_size, levels_4_leaf_1g)
+{
+	.levels = 4,
+	.leaf = 3,
+};
+
+FIXTURE_VARIANT_ADD(page_size, levels_5_leaf_4k)
+{
+	.levels = 5,
+	.leaf = 1,
+};
+
+FIXTURE_VARIANT_ADD(page_size, levels_5_leaf_2m)
+{
+	.levels = 5,
+	.leaf = 2,
+};
+
+FIXTURE_VARIANT_ADD(page_size, levels_5_leaf_1g)
+{
+	.levels = 5,
+	.leaf = 3,
+};
 
 FIXTURE_SETUP(page_size)
 {
@@ -1670,6 +1692,8 @@ TEST_F(devices, two_containers)
  * Invalidation
  */
 #define NR_SPACES	3
+
+#define invalidate_test	FIXTURE_DATA(invalidate)
 
 FIXTURE(invalidate)
 {
@@ -2304,7 +2328,7 @@ TEST_F(invalidate, hardware_error_of_one_device)
 
 /* A request for each of NR_ENTRIES addresses, all of them stale */
 static void make_batch(struct __test_metadata *_metadata,
-		       FIXTURE_DATA(invalidate) *self,
+		       invalidate_test *self,
 		       struct iommu_cache_invalidate_info *entries)
 {
 	int i;
@@ -2319,7 +2343,7 @@ static void make_batch(struct __test_metadata *_metadata,
 
 /* The first @done are done, the others are not */
 static void check_batch(struct __test_metadata *_metadata,
-			FIXTURE_DATA(invalidate) *self, int done)
+			invalidate_test *self, int done)
 {
 	int i;
 
@@ -2599,7 +2623,8 @@ TEST_F(devices, race)
 						    fns[j], &races[i]));
 	}
 	sleep_ms(1000);
-	races[0].stop = races[1].stop = true;
+	for (i = 0; i < 2; i++)
+		races[i].stop = true;
 	for (i = 0; i < 2; i++) {
 		for (j = 0; j < ARRAY_SIZE(fns); j++) {
 			ASSERT_EQ(0, pthread_join(threads[i][j], NULL));
@@ -2617,6 +2642,8 @@ TEST_F(devices, race)
 /* ---------------------------------------------------------------------
  * The same hardware under iommufd, with the same guest: side by side
  */
+#define side_by_side_test	FIXTURE_DATA(side_by_side)
+
 FIXTURE(side_by_side)
 {
 	struct vmm vmm;
@@ -2625,6 +2652,7 @@ FIXTURE(side_by_side)
 	/* The device that iommufd has, the domain of its guest's page table */
 	int iommufd;
 	int cdev;
+	__u32 dev_id;
 	__u32 ioas_id;
 	__u32 nested_id;
 };
@@ -2649,31 +2677,61 @@ static int open_cdev(int n)
 	return -1;
 }
 
-FIXTURE_SETUP(side_by_side)
+/*
+ * Give device 1 to iommufd, with the same memory and the same page table of the
+ * guest as device 0 has. Returns -1 with ENOTTY if this process has no iommufd:
+ * it does not serve 32-bit ones.
+ */
+static int attach_to_iommufd(side_by_side_test *self, __u32 dev_id)
 {
-	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
-	struct vfio_device_attach_iommufd_pt attach = {
-		.argsz = sizeof(attach),
-	};
 	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
 	struct iommu_ioas_map map = {
 		.size = sizeof(map),
 		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
 			 IOMMU_IOAS_MAP_WRITEABLE,
+		.user_va = (uintptr_t)self->vmm.ram,
 		.length = GUEST_RAM_SIZE,
 		.iova = GUEST_RAM,
 	};
 	struct iommu_hwpt_alloc parent = {
 		.size = sizeof(parent),
 		.flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
+		.dev_id = dev_id,
 	};
-	struct iommu_hwpt_vtd_s1 s1 = { .addr_width = 48 };
+	struct iommu_hwpt_vtd_s1 s1 = {
+		.addr_width = 48,
+		.pgtbl_addr = self->pt.root,
+	};
 	struct iommu_hwpt_alloc nested = {
 		.size = sizeof(nested),
+		.dev_id = dev_id,
 		.data_type = IOMMU_HWPT_DATA_VTD_S1,
 		.data_len = sizeof(s1),
 		.data_uptr = (uintptr_t)&s1,
 	};
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
+
+	if (ioctl(self->iommufd, IOMMU_IOAS_ALLOC, &ioas))
+		return -1;
+	self->ioas_id = ioas.out_ioas_id;
+	map.ioas_id = ioas.out_ioas_id;
+	parent.pt_id = ioas.out_ioas_id;
+	if (ioctl(self->iommufd, IOMMU_IOAS_MAP, &map) ||
+	    ioctl(self->iommufd, IOMMU_HWPT_ALLOC, &parent))
+		return -1;
+	nested.pt_id = parent.out_hwpt_id;
+	if (ioctl(self->iommufd, IOMMU_HWPT_ALLOC, &nested))
+		return -1;
+	self->nested_id = nested.out_hwpt_id;
+	attach.pt_id = nested.out_hwpt_id;
+	return ioctl(self->cdev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+}
+
+FIXTURE_SETUP(side_by_side)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
 
 	if (!mock_present())
 		SKIP(return, "no mock hardware");
@@ -2694,21 +2752,7 @@ FIXTURE_SETUP(side_by_side)
 		SKIP(return, "no VFIO device nodes");
 	bind.iommufd = self->iommufd;
 	ASSERT_DONE(ioctl(self->cdev, VFIO_DEVICE_BIND_IOMMUFD, &bind));
-	ASSERT_DONE(ioctl(self->iommufd, IOMMU_IOAS_ALLOC, &ioas));
-	self->ioas_id = ioas.out_ioas_id;
-	map.ioas_id = ioas.out_ioas_id;
-	map.user_va = (uintptr_t)self->vmm.ram;
-	ASSERT_DONE(ioctl(self->iommufd, IOMMU_IOAS_MAP, &map));
-	parent.dev_id = bind.out_devid;
-	parent.pt_id = ioas.out_ioas_id;
-	ASSERT_DONE(ioctl(self->iommufd, IOMMU_HWPT_ALLOC, &parent));
-	s1.pgtbl_addr = self->pt.root;
-	nested.dev_id = bind.out_devid;
-	nested.pt_id = parent.out_hwpt_id;
-	ASSERT_DONE(ioctl(self->iommufd, IOMMU_HWPT_ALLOC, &nested));
-	self->nested_id = nested.out_hwpt_id;
-	attach.pt_id = nested.out_hwpt_id;
-	ASSERT_DONE(ioctl(self->cdev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
+	self->dev_id = bind.out_devid;
 }
 
 FIXTURE_TEARDOWN(side_by_side)
@@ -2761,6 +2805,11 @@ TEST_F(side_by_side, dma_and_invalidation)
 		.length = GUEST_RAM_SIZE,
 	};
 	__u64 value;
+
+	if (attach_to_iommufd(self, self->dev_id)) {
+		ASSERT_EQ(ENOTTY, errno);
+		SKIP(return, "no iommufd for 32-bit processes");
+	}
 
 	guest_write(&self->vmm, self->page, fresh_value());
 	guest_write(&self->vmm, self->page2, fresh_value());

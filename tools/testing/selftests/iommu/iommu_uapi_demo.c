@@ -331,7 +331,7 @@ static void do_dma(__u64 page)
 	check(!out.done, "host addresses are no way in");
 }
 
-static void invalidate(__u64 page, __u64 other)
+static void change_entry(__u64 page, __u64 other)
 {
 	int ret;
 
@@ -519,7 +519,7 @@ int main(void)
 	later = guest_page(&vmm);
 	bind_page_table(page);
 	do_dma(page);
-	invalidate(page, other);
+	change_entry(page, other);
 	page_request(later);
 	size_cases();
 	unbind_page_table();

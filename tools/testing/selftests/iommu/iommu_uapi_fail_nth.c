@@ -45,6 +45,8 @@ static __attribute__((constructor)) void setup_fault_injection(void)
 			have_fault_injection = false;
 }
 
+#define fail_nth_test	FIXTURE_DATA(fail_nth)
+
 FIXTURE(fail_nth)
 {
 	struct vmm vmm;
@@ -111,14 +113,14 @@ FIXTURE_TEARDOWN(fail_nth)
 
 /* Two devices, so that what has been done for the first must be undone */
 static void open_devices(struct __test_metadata *_metadata,
-			 FIXTURE_DATA(fail_nth) *self, bool device_scoped)
+			 fail_nth_test *self, bool device_scoped)
 {
 	ASSERT_DONE(vmm_open(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 0x3));
 	self->scope = device_scoped ? device_scope(&self->vmm, 0) :
 				      container_scope(&self->vmm);
 }
 
-static void nth_write(FIXTURE_DATA(fail_nth) *self, unsigned int nth)
+static void nth_write(fail_nth_test *self, unsigned int nth)
 {
 	char buf[16];
 	int len = snprintf(buf, sizeof(buf), "%u", nth);
@@ -129,7 +131,7 @@ static void nth_write(FIXTURE_DATA(fail_nth) *self, unsigned int nth)
 }
 
 /* End it. Returns whether something has failed. */
-static bool nth_stop(FIXTURE_DATA(fail_nth) *self)
+static bool nth_stop(fail_nth_test *self)
 {
 	char buf[16] = {};
 	ssize_t ret = pread(self->nth_fd, buf, sizeof(buf) - 1, 0);
@@ -149,18 +151,18 @@ static bool nth_stop(FIXTURE_DATA(fail_nth) *self)
  */
 struct step {
 	const char *name;
-	int (*prepare)(FIXTURE_DATA(fail_nth) *self);
-	int (*call)(FIXTURE_DATA(fail_nth) *self);
-	bool (*worked)(FIXTURE_DATA(fail_nth) *self);
-	bool (*failed)(FIXTURE_DATA(fail_nth) *self);
-	int (*undo)(FIXTURE_DATA(fail_nth) *self);
+	int (*prepare)(fail_nth_test *self);
+	int (*call)(fail_nth_test *self);
+	bool (*worked)(fail_nth_test *self);
+	bool (*failed)(fail_nth_test *self);
+	int (*undo)(fail_nth_test *self);
 	/* Errors of code that is not ours need not be ENOMEM */
 	bool any_errno;
 };
 
 /* Returns the number of allocations that were made to fail */
 static unsigned int sweep(struct __test_metadata *_metadata,
-			  FIXTURE_DATA(fail_nth) *self, const struct step *step)
+			  fail_nth_test *self, const struct step *step)
 {
 	unsigned int nth;
 	bool injected;
@@ -207,9 +209,9 @@ static unsigned int sweep(struct __test_metadata *_metadata,
 
 /* A call that neither fails nor has any reason to: it allocates nothing */
 static void no_allocations(struct __test_metadata *_metadata,
-			   FIXTURE_DATA(fail_nth) *self,
-			   int (*prepare)(FIXTURE_DATA(fail_nth) *self),
-			   int (*call)(FIXTURE_DATA(fail_nth) *self),
+			   fail_nth_test *self,
+			   int (*prepare)(fail_nth_test *self),
+			   int (*call)(fail_nth_test *self),
 			   const char *name)
 {
 	bool injected;
@@ -235,29 +237,29 @@ static void no_allocations(struct __test_metadata *_metadata,
 	}
 }
 
-static unsigned int nr_domains(FIXTURE_DATA(fail_nth) *self)
+static unsigned int nr_domains(fail_nth_test *self)
 {
 	return mock_stats(self->observer.dev[2]).domains;
 }
 
-static unsigned int nr_bonds(FIXTURE_DATA(fail_nth) *self)
+static unsigned int nr_bonds(fail_nth_test *self)
 {
 	return mock_stats(self->vmm.dev[0]).bonds +
 	       mock_stats(self->vmm.dev[1]).bonds;
 }
 
-static int nothing_to_undo(FIXTURE_DATA(fail_nth) *self)
+static int nothing_to_undo(fail_nth_test *self)
 {
 	return 0;
 }
 
-static bool nothing_bound(FIXTURE_DATA(fail_nth) *self)
+static bool nothing_bound(fail_nth_test *self)
 {
 	return !nr_bonds(self) && !nr_domains(self);
 }
 
 /* In a container scope both devices, otherwise the first */
-static bool dma_works(FIXTURE_DATA(fail_nth) *self, __u32 pasid)
+static bool dma_works(fail_nth_test *self, __u32 pasid)
 {
 	int i, last = self->scope.device ? 0 : 1;
 
@@ -273,7 +275,7 @@ static bool dma_works(FIXTURE_DATA(fail_nth) *self, __u32 pasid)
 }
 
 /* Container attach, from the first descriptor to the last */
-static int call_open(FIXTURE_DATA(fail_nth) *self)
+static int call_open(fail_nth_test *self)
 {
 	int ret = vmm_open(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 1);
 	int err = errno;
@@ -284,33 +286,33 @@ static int call_open(FIXTURE_DATA(fail_nth) *self)
 	return ret;
 }
 
-static bool open_worked(FIXTURE_DATA(fail_nth) *self)
+static bool open_worked(fail_nth_test *self)
 {
 	return !_test_cmd_bind(device_scope(&self->vmm, 0), &self->pt,
 			       NO_PASID) &&
 	       nr_domains(self) == 1;
 }
 
-static bool open_failed(FIXTURE_DATA(fail_nth) *self)
+static bool open_failed(fail_nth_test *self)
 {
 	return !nr_domains(self);
 }
 
-static int undo_open(FIXTURE_DATA(fail_nth) *self)
+static int undo_open(fail_nth_test *self)
 {
 	vmm_close_fds(&self->vmm);
 	return 0;
 }
 
 /* Another group in a container that is in use */
-static int prepare_join(FIXTURE_DATA(fail_nth) *self)
+static int prepare_join(fail_nth_test *self)
 {
 	if (vmm_open(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 1))
 		return -1;
 	return _test_cmd_bind(container_scope(&self->vmm), &self->pt, NO_PASID);
 }
 
-static int call_join(FIXTURE_DATA(fail_nth) *self)
+static int call_join(fail_nth_test *self)
 {
 	int ret = vmm_add_device(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 1);
 	int err = errno;
@@ -323,7 +325,7 @@ static int call_join(FIXTURE_DATA(fail_nth) *self)
 	return ret;
 }
 
-static bool join_worked(FIXTURE_DATA(fail_nth) *self)
+static bool join_worked(fail_nth_test *self)
 {
 	return nr_bonds(self) == 1 &&
 	       !_test_cmd_bind(device_scope(&self->vmm, 1), &self->pt,
@@ -331,7 +333,7 @@ static bool join_worked(FIXTURE_DATA(fail_nth) *self)
 	       nr_domains(self) == 2;
 }
 
-static bool join_failed(FIXTURE_DATA(fail_nth) *self)
+static bool join_failed(fail_nth_test *self)
 {
 	return mock_stats(self->vmm.dev[0]).bonds == 1 && nr_domains(self) == 1;
 }
@@ -363,25 +365,25 @@ TEST_F_TIMEOUT(fail_nth, attach, 120)
 }
 
 /* PASIDs */
-static int call_pasid_alloc(FIXTURE_DATA(fail_nth) *self)
+static int call_pasid_alloc(fail_nth_test *self)
 {
 	return _test_cmd_pasid_alloc(self->vmm.container, TEST_PASID,
 				     TEST_PASID, &self->pasid);
 }
 
-static int call_pasid_free(FIXTURE_DATA(fail_nth) *self)
+static int call_pasid_free(fail_nth_test *self)
 {
 	return _test_cmd_pasid_free(self->vmm.container, TEST_PASID,
 				    TEST_PASID);
 }
 
-static bool pasid_owned(FIXTURE_DATA(fail_nth) *self)
+static bool pasid_owned(fail_nth_test *self)
 {
 	return _test_cmd_unbind(self->scope, TEST_PASID) && errno == ENOENT &&
 	       self->pasid == TEST_PASID;
 }
 
-static bool pasid_not_owned(FIXTURE_DATA(fail_nth) *self)
+static bool pasid_not_owned(fail_nth_test *self)
 {
 	return call_pasid_free(self) == -1 && errno == ENOENT;
 }
@@ -403,23 +405,23 @@ TEST_F(fail_nth, pasid)
 }
 
 /* Page tables */
-static int call_bind(FIXTURE_DATA(fail_nth) *self)
+static int call_bind(fail_nth_test *self)
 {
 	return _test_cmd_bind(self->scope, &self->pt, TEST_PASID);
 }
 
-static int call_bind_gpasid(FIXTURE_DATA(fail_nth) *self)
+static int call_bind_gpasid(fail_nth_test *self)
 {
 	return _test_cmd_bind_gpasid(self->scope, &self->pt, TEST_PASID,
 				     TEST_GPASID);
 }
 
-static bool bind_worked(FIXTURE_DATA(fail_nth) *self)
+static bool bind_worked(fail_nth_test *self)
 {
 	return dma_works(self, TEST_PASID);
 }
 
-static bool bind_failed(FIXTURE_DATA(fail_nth) *self)
+static bool bind_failed(fail_nth_test *self)
 {
 	__u64 value;
 
@@ -430,22 +432,22 @@ static bool bind_failed(FIXTURE_DATA(fail_nth) *self)
 	       errno == ENOENT;
 }
 
-static int call_unbind(FIXTURE_DATA(fail_nth) *self)
+static int call_unbind(fail_nth_test *self)
 {
 	return _test_cmd_unbind(self->scope, TEST_PASID);
 }
 
-static int call_bind_no_pasid(FIXTURE_DATA(fail_nth) *self)
+static int call_bind_no_pasid(fail_nth_test *self)
 {
 	return _test_cmd_bind(self->scope, &self->pt, NO_PASID);
 }
 
-static bool bind_no_pasid_worked(FIXTURE_DATA(fail_nth) *self)
+static bool bind_no_pasid_worked(fail_nth_test *self)
 {
 	return dma_works(self, NO_PASID);
 }
 
-static bool bind_no_pasid_failed(FIXTURE_DATA(fail_nth) *self)
+static bool bind_no_pasid_failed(fail_nth_test *self)
 {
 	__u64 value;
 
@@ -457,7 +459,7 @@ static bool bind_no_pasid_failed(FIXTURE_DATA(fail_nth) *self)
 			     &value) == MOCK_DMA_OK;
 }
 
-static int call_unbind_no_pasid(FIXTURE_DATA(fail_nth) *self)
+static int call_unbind_no_pasid(fail_nth_test *self)
 {
 	return _test_cmd_unbind(self->scope, NO_PASID);
 }
@@ -495,12 +497,12 @@ TEST_F(fail_nth, bind)
 }
 
 /* The guest is not told that an unbind fails, so it does not */
-static int prepare_unbind(FIXTURE_DATA(fail_nth) *self)
+static int prepare_unbind(fail_nth_test *self)
 {
 	return call_bind_gpasid(self);
 }
 
-static bool never(FIXTURE_DATA(fail_nth) *self)
+static bool never(fail_nth_test *self)
 {
 	return false;
 }
@@ -532,26 +534,26 @@ TEST_F(fail_nth, unbind)
 }
 
 /* PASID tables */
-static int call_bind_table(FIXTURE_DATA(fail_nth) *self)
+static int call_bind_table(fail_nth_test *self)
 {
 	return _test_cmd_bind_table(self->scope,
 				    table_config(IOMMU_PASID_CONFIG_ABORT, 0,
 						 0));
 }
 
-static int call_replace_table(FIXTURE_DATA(fail_nth) *self)
+static int call_replace_table(fail_nth_test *self)
 {
 	return _test_cmd_bind_table(self->scope,
 				    table_config(IOMMU_PASID_CONFIG_TRANSLATE,
 						 self->cds, 4));
 }
 
-static int call_unbind_table(FIXTURE_DATA(fail_nth) *self)
+static int call_unbind_table(fail_nth_test *self)
 {
 	return _test_cmd_unbind_table(self->scope);
 }
 
-static bool is_aborted(FIXTURE_DATA(fail_nth) *self)
+static bool is_aborted(fail_nth_test *self)
 {
 	__u64 value;
 
@@ -560,7 +562,7 @@ static bool is_aborted(FIXTURE_DATA(fail_nth) *self)
 			     &value) == MOCK_DMA_BLOCKED;
 }
 
-static bool is_translated(FIXTURE_DATA(fail_nth) *self)
+static bool is_translated(fail_nth_test *self)
 {
 	__u64 value;
 
@@ -605,23 +607,23 @@ TEST_F(fail_nth, pasid_table)
 }
 
 /* The hot path: no allocation at all */
-static int call_inv_domain(FIXTURE_DATA(fail_nth) *self)
+static int call_inv_domain(fail_nth_test *self)
 {
 	return _test_cmd_inv(self->scope, inv_domain(IOTLB));
 }
 
-static int call_inv_pasid(FIXTURE_DATA(fail_nth) *self)
+static int call_inv_pasid(fail_nth_test *self)
 {
 	return _test_cmd_inv(self->scope, inv_pasid(IOTLB, TEST_PASID));
 }
 
-static int call_inv_addr(FIXTURE_DATA(fail_nth) *self)
+static int call_inv_addr(fail_nth_test *self)
 {
 	return _test_cmd_inv(self->scope, inv_addr(IOTLB, TEST_PASID, VA_A,
 						   SZ_4K, 1));
 }
 
-static int call_inv_batch(FIXTURE_DATA(fail_nth) *self)
+static int call_inv_batch(fail_nth_test *self)
 {
 	struct iommu_cache_invalidate_info entries[] = {
 		inv_domain(IOTLB),
@@ -651,18 +653,18 @@ TEST_F(fail_nth, invalidate)
 }
 
 /* Faults */
-static int call_fault_open(FIXTURE_DATA(fail_nth) *self)
+static int call_fault_open(fail_nth_test *self)
 {
 	self->fault = fault_open(self->vmm.dev[0]);
 	return self->fault < 0 ? -1 : 0;
 }
 
-static bool fault_open_worked(FIXTURE_DATA(fail_nth) *self)
+static bool fault_open_worked(fail_nth_test *self)
 {
 	return fcntl(self->fault, F_GETFD) == FD_CLOEXEC;
 }
 
-static bool fault_open_failed(FIXTURE_DATA(fail_nth) *self)
+static bool fault_open_failed(fail_nth_test *self)
 {
 	struct mock_page_response resp;
 
@@ -673,21 +675,21 @@ static bool fault_open_failed(FIXTURE_DATA(fail_nth) *self)
 	       resp.code == IOMMU_PAGE_RESP_INVALID;
 }
 
-static int undo_fault_open(FIXTURE_DATA(fail_nth) *self)
+static int undo_fault_open(fail_nth_test *self)
 {
 	close_fd(&self->fault);
 	return 0;
 }
 
 /* What the IOMMU core and the device allocate for a page request on its way */
-static int call_page_request(FIXTURE_DATA(fail_nth) *self)
+static int call_page_request(fail_nth_test *self)
 {
 	return _test_cmd_page_request(self->vmm.dev[0], 0, TEST_PASID, 1, VA_A,
 				      3, IOMMU_FAULT_PERM_READ);
 }
 
 /* Either the guest gets it, or the device gets an answer that is not "success" */
-static bool page_request_worked(FIXTURE_DATA(fail_nth) *self)
+static bool page_request_worked(fail_nth_test *self)
 {
 	struct mock_page_response resp;
 	struct iommu_fault record;
@@ -706,12 +708,12 @@ static bool page_request_worked(FIXTURE_DATA(fail_nth) *self)
 	       resp.code == code;
 }
 
-static bool page_request_failed(FIXTURE_DATA(fail_nth) *self)
+static bool page_request_failed(fail_nth_test *self)
 {
 	return !fd_wait(self->fault, POLLIN, 50);
 }
 
-static int prepare_respond(FIXTURE_DATA(fail_nth) *self)
+static int prepare_respond(fail_nth_test *self)
 {
 	struct iommu_fault record;
 	int i;
@@ -724,7 +726,7 @@ static int prepare_respond(FIXTURE_DATA(fail_nth) *self)
 	return 0;
 }
 
-static int call_respond(FIXTURE_DATA(fail_nth) *self)
+static int call_respond(fail_nth_test *self)
 {
 	return _test_cmd_respond(self->fault, 0, TEST_PASID, 1,
 				 IOMMU_PAGE_RESP_SUCCESS);
@@ -759,7 +761,7 @@ TEST_F(fail_nth, fault)
 }
 
 /* Queries */
-static int call_get_info(FIXTURE_DATA(fail_nth) *self)
+static int call_get_info(fail_nth_test *self)
 {
 	struct iommu_nesting_info info = { .argsz = sizeof(info) };
 
@@ -769,7 +771,7 @@ static int call_get_info(FIXTURE_DATA(fail_nth) *self)
 	return _test_cmd_get_nesting_cap(self->vmm.container, &info);
 }
 
-static bool always(FIXTURE_DATA(fail_nth) *self)
+static bool always(fail_nth_test *self)
 {
 	return true;
 }

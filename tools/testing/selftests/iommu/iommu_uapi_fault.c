@@ -28,6 +28,8 @@
 #define RESP_GPASID	IOMMU_PAGE_RESP_GPASID
 #define LAST		IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE
 
+#define fault_test	FIXTURE_DATA(fault)
+
 FIXTURE(fault)
 {
 	struct vmm vmm;
@@ -136,7 +138,7 @@ TEST_F(fault, permissions)
 
 /* Read the @nr pages from @va of a group; the last record is the last page's */
 static void read_group(struct __test_metadata *_metadata,
-		       FIXTURE_DATA(fault) *self, __u32 grpid, __u64 va,
+		       fault_test *self, __u32 grpid, __u64 va,
 		       unsigned int nr)
 {
 	struct iommu_fault record;

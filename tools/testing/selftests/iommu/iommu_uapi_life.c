@@ -242,29 +242,34 @@ static void close_in_order(struct __test_metadata *_metadata, const int *order)
 	guest_stop(&guest);
 }
 
+/* Put the rest of @order, from @first on, in all orders; returns how many */
+static int try_orders(struct __test_metadata *_metadata, int *order, int first)
+{
+	int i, tried = 0;
+
+	if (first == NR_FDS) {
+		close_in_order(_metadata, order);
+		for (i = 0; _metadata->exit_code && i < NR_FDS; i++)
+			TH_LOG("order: %s", fd_names[order[i]]);
+		return 1;
+	}
+	for (i = first; i < NR_FDS && !_metadata->exit_code; i++) {
+		int which = order[i];
+
+		order[i] = order[first];
+		order[first] = which;
+		tried += try_orders(_metadata, order, first + 1);
+		order[first] = order[i];
+		order[i] = which;
+	}
+	return tried;
+}
+
 TEST_F_TIMEOUT(life, closing_orders, 120)
 {
-	int order[NR_FDS], a, b, c, d, tried = 0;
+	int order[NR_FDS] = { DEVICE, FAULT, GROUP, CONTAINER };
 
-	for (a = 0; a < NR_FDS; a++)
-	for (b = 0; b < NR_FDS; b++)
-	for (c = 0; c < NR_FDS; c++) {
-		if (a == b || b == c || a == c)
-			continue;
-		d = DEVICE + FAULT + GROUP + CONTAINER - a - b - c;
-		order[0] = a;
-		order[1] = b;
-		order[2] = c;
-		order[3] = d;
-		close_in_order(_metadata, order);
-		if (_metadata->exit_code) {
-			TH_LOG("order: %s, %s, %s, %s", fd_names[a],
-			       fd_names[b], fd_names[c], fd_names[d]);
-			return;
-		}
-		tried++;
-	}
-	EXPECT_EQ(24, tried);
+	EXPECT_EQ(24, try_orders(_metadata, order, 0));
 }
 
 /* ---------------------------------------------------------------------
@@ -292,22 +297,53 @@ FIXTURE_VARIANT(killed)
 	bool exits;
 };
 
-#define KILLED_VARIANT(_name, _activity, _exits)			\
-	FIXTURE_VARIANT_ADD(killed, _name)				\
-	{								\
-		.activity = _activity,					\
-		.exits = _exits,					\
-	}
+FIXTURE_VARIANT_ADD(killed, in_mid_dma)
+{
+	.activity = ACT_DMA,
+};
 
-KILLED_VARIANT(in_mid_dma, ACT_DMA, false);
-KILLED_VARIANT(waiting_for_page, ACT_PAGE_REQUEST, false);
-KILLED_VARIANT(reading_faults, ACT_FAULT_READ, false);
-KILLED_VARIANT(binding, ACT_BIND, false);
-KILLED_VARIANT(invalidating, ACT_INVALIDATE, false);
-KILLED_VARIANT(in_mid_batch, ACT_BATCH, false);
-KILLED_VARIANT(never_mind, ACT_NOTHING, true);
-KILLED_VARIANT(exits_in_mid_dma, ACT_DMA, true);
-KILLED_VARIANT(exits_waiting_for_page, ACT_PAGE_REQUEST, true);
+FIXTURE_VARIANT_ADD(killed, waiting_for_page)
+{
+	.activity = ACT_PAGE_REQUEST,
+};
+
+FIXTURE_VARIANT_ADD(killed, reading_faults)
+{
+	.activity = ACT_FAULT_READ,
+};
+
+FIXTURE_VARIANT_ADD(killed, binding)
+{
+	.activity = ACT_BIND,
+};
+
+FIXTURE_VARIANT_ADD(killed, invalidating)
+{
+	.activity = ACT_INVALIDATE,
+};
+
+FIXTURE_VARIANT_ADD(killed, in_mid_batch)
+{
+	.activity = ACT_BATCH,
+};
+
+FIXTURE_VARIANT_ADD(killed, exits)
+{
+	.activity = ACT_NOTHING,
+	.exits = true,
+};
+
+FIXTURE_VARIANT_ADD(killed, exits_in_mid_dma)
+{
+	.activity = ACT_DMA,
+	.exits = true,
+};
+
+FIXTURE_VARIANT_ADD(killed, exits_waiting_for_page)
+{
+	.activity = ACT_PAGE_REQUEST,
+	.exits = true,
+};
 
 FIXTURE_SETUP(killed)
 {
@@ -418,9 +454,8 @@ TEST_F(killed, leaves_nothing)
 		ASSERT_EQ(1, read(pipefd[0], &c, 1));
 		close(pipefd[0]);
 		sleep_ms(7 * round);
-		if (!variant->exits) {
-			ASSERT_EQ(0, kill(self->child, SIGKILL));
-		}
+		if (!variant->exits)
+			kill(self->child, SIGKILL);
 		ASSERT_EQ(self->child, waitpid(self->child, &status, 0));
 		EXPECT_EQ(variant->exits, WIFEXITED(status));
 		EXPECT_EQ(variant->exits ? 0 : SIGKILL,
@@ -627,6 +662,8 @@ TEST_F(life, unset_container_during_calls)
 /* ---------------------------------------------------------------------
  * Copies from and to user space that take as long as user space likes
  */
+#define stalled_test	FIXTURE_DATA(stalled)
+
 FIXTURE(stalled)
 {
 	struct guest guest;
@@ -673,8 +710,8 @@ FIXTURE_TEARDOWN(stalled)
 
 struct stalled {
 	pthread_t thread;
-	int (*fn)(FIXTURE_DATA(stalled) *self);
-	FIXTURE_DATA(stalled) *self;
+	int (*fn)(stalled_test *self);
+	stalled_test *self;
 	volatile bool done;
 	int ret;
 	int error;
@@ -692,7 +729,7 @@ static void *stalled_fn(void *arg)
 
 /* Begin, and wait until the kernel has met the page that is not there */
 static void stall(struct __test_metadata *_metadata,
-		  FIXTURE_DATA(stalled) *self, struct stalled *stalled)
+		  stalled_test *self, struct stalled *stalled)
 {
 	struct uffd_msg msg;
 
@@ -707,7 +744,7 @@ static void stall(struct __test_metadata *_metadata,
 
 /* Provide the page, with @data at its beginning, and wait for the end */
 static void resume(struct __test_metadata *_metadata,
-		   FIXTURE_DATA(stalled) *self, struct stalled *stalled,
+		   stalled_test *self, struct stalled *stalled,
 		   const void *data, size_t size)
 {
 	__u8 page[self->page_size] __attribute__((aligned(8)));
@@ -728,7 +765,7 @@ static void resume(struct __test_metadata *_metadata,
 }
 
 /* The wrapper is there, its payload begins where the page is missing */
-static struct wrapper *stalled_wrapper(FIXTURE_DATA(stalled) *self,
+static struct wrapper *stalled_wrapper(stalled_test *self,
 				       struct scope scope, enum nesting_op op,
 				       size_t size)
 {
@@ -740,7 +777,7 @@ static struct wrapper *stalled_wrapper(FIXTURE_DATA(stalled) *self,
 	return wrapper;
 }
 
-static int call_bind(FIXTURE_DATA(stalled) *self)
+static int call_bind(stalled_test *self)
 {
 	struct scope scope = container_scope(&self->guest.vmm);
 
@@ -749,7 +786,7 @@ static int call_bind(FIXTURE_DATA(stalled) *self)
 					     sizeof(struct iommu_gpasid_bind_data)));
 }
 
-static int call_device_bind(FIXTURE_DATA(stalled) *self)
+static int call_device_bind(stalled_test *self)
 {
 	struct scope scope = device_scope(&self->guest.vmm, 0);
 
@@ -759,7 +796,7 @@ static int call_device_bind(FIXTURE_DATA(stalled) *self)
 }
 
 /* The batch is there, its second entry is not */
-static int call_batch(FIXTURE_DATA(stalled) *self)
+static int call_batch(stalled_test *self)
 {
 	struct iommu_cache_invalidate_info *first = (void *)
 		(self->mem + self->page_size - sizeof(*first));
@@ -770,13 +807,13 @@ static int call_batch(FIXTURE_DATA(stalled) *self)
 				   sizeof(*first), 2, &done);
 }
 
-static int call_respond(FIXTURE_DATA(stalled) *self)
+static int call_respond(stalled_test *self)
 {
 	return write(self->guest.fault, self->mem + self->page_size,
 		     sizeof(struct iommu_page_response));
 }
 
-static int call_fault_read(FIXTURE_DATA(stalled) *self)
+static int call_fault_read(stalled_test *self)
 {
 	return read(self->guest.fault, self->mem + self->page_size,
 		    sizeof(struct iommu_fault));
@@ -784,7 +821,7 @@ static int call_fault_read(FIXTURE_DATA(stalled) *self)
 
 /* None of this waits for the call that is stalled */
 static void everything_else(struct __test_metadata *_metadata,
-			    FIXTURE_DATA(stalled) *self)
+			    stalled_test *self)
 {
 	struct vmm *vmm = &self->guest.vmm;
 	struct scope scope = container_scope(vmm);
@@ -809,7 +846,7 @@ static void everything_else(struct __test_metadata *_metadata,
  * container either. Only what the container owns, its PASIDs, it owns until then.
  */
 static void close_container(struct __test_metadata *_metadata,
-			    FIXTURE_DATA(stalled) *self)
+			    stalled_test *self)
 {
 	test_cmd_pasid_free(self->guest.vmm.container, 0, UINT_MAX);
 	close_fd(&self->guest.fault);

@@ -39,6 +39,9 @@ union payload {
 
 struct form;
 
+/* For the functions that forms[] names */
+#define payload_test	FIXTURE_DATA(payload)
+
 FIXTURE(payload)
 {
 	struct vmm vmm;
@@ -99,19 +102,19 @@ struct form {
 		size_t start;
 		size_t end;
 	} zero[3];
-	void (*fill)(FIXTURE_DATA(payload) *self, union payload *payload);
-	int (*prepare)(FIXTURE_DATA(payload) *self);
-	bool (*worked)(FIXTURE_DATA(payload) *self,
+	void (*fill)(payload_test *self, union payload *payload);
+	int (*prepare)(payload_test *self);
+	bool (*worked)(payload_test *self,
 		       const union payload *payload);
-	int (*undo)(FIXTURE_DATA(payload) *self);
+	int (*undo)(payload_test *self);
 };
 
-static int nothing_to_do(FIXTURE_DATA(payload) *self)
+static int nothing_to_do(payload_test *self)
 {
 	return 0;
 }
 
-static bool dma_works(FIXTURE_DATA(payload) *self)
+static bool dma_works(payload_test *self)
 {
 	__u64 want = fresh_value(), got = 0;
 
@@ -120,7 +123,7 @@ static bool dma_works(FIXTURE_DATA(payload) *self)
 	       got == want;
 }
 
-static bool dma_is_stopped(FIXTURE_DATA(payload) *self)
+static bool dma_is_stopped(payload_test *self)
 {
 	__u64 got = 0;
 
@@ -129,7 +132,7 @@ static bool dma_is_stopped(FIXTURE_DATA(payload) *self)
 }
 
 /* PASID requests */
-static void fill_pasid(FIXTURE_DATA(payload) *self, union payload *payload)
+static void fill_pasid(payload_test *self, union payload *payload)
 {
 	payload->pasid = (struct iommu_pasid_request) {
 		.argsz = sizeof(payload->pasid),
@@ -139,18 +142,18 @@ static void fill_pasid(FIXTURE_DATA(payload) *self, union payload *payload)
 	};
 }
 
-static bool alloc_worked(FIXTURE_DATA(payload) *self,
+static bool alloc_worked(payload_test *self,
 			 const union payload *payload)
 {
 	return payload->pasid.pasid == TEST_PASID;
 }
 
-static int alloc_undo(FIXTURE_DATA(payload) *self)
+static int alloc_undo(payload_test *self)
 {
 	return _test_cmd_pasid_free(self->vmm.container, TEST_PASID, TEST_PASID);
 }
 
-static int free_prepare(FIXTURE_DATA(payload) *self)
+static int free_prepare(payload_test *self)
 {
 	__u32 pasid;
 
@@ -158,7 +161,7 @@ static int free_prepare(FIXTURE_DATA(payload) *self)
 				     TEST_PASID, &pasid);
 }
 
-static bool free_worked(FIXTURE_DATA(payload) *self,
+static bool free_worked(payload_test *self,
 			const union payload *payload)
 {
 	return _test_cmd_pasid_free(self->vmm.container, TEST_PASID,
@@ -166,12 +169,12 @@ static bool free_worked(FIXTURE_DATA(payload) *self,
 }
 
 /* Page tables */
-static void fill_bind(FIXTURE_DATA(payload) *self, union payload *payload)
+static void fill_bind(payload_test *self, union payload *payload)
 {
 	payload->bind = bind_data(&self->pt, self->pasid);
 }
 
-static void fill_unbind(FIXTURE_DATA(payload) *self, union payload *payload)
+static void fill_unbind(payload_test *self, union payload *payload)
 {
 	payload->bind = (struct iommu_gpasid_bind_data) {
 		.argsz = sizeof(payload->bind),
@@ -180,42 +183,42 @@ static void fill_unbind(FIXTURE_DATA(payload) *self, union payload *payload)
 	};
 }
 
-static bool bind_worked(FIXTURE_DATA(payload) *self,
+static bool bind_worked(payload_test *self,
 			const union payload *payload)
 {
 	return mock_stats(self->vmm.dev[0]).bonds == 1 && dma_works(self);
 }
 
-static int bind_prepare(FIXTURE_DATA(payload) *self)
+static int bind_prepare(payload_test *self)
 {
 	return _test_cmd_bind(self->scope, &self->pt, self->pasid);
 }
 
-static int bind_undo(FIXTURE_DATA(payload) *self)
+static int bind_undo(payload_test *self)
 {
 	return _test_cmd_unbind(self->scope, self->pasid);
 }
 
-static bool unbind_worked(FIXTURE_DATA(payload) *self,
+static bool unbind_worked(payload_test *self,
 			  const union payload *payload)
 {
 	return !mock_stats(self->vmm.dev[0]).bonds && dma_is_stopped(self);
 }
 
 /* PASID tables */
-static void fill_table(FIXTURE_DATA(payload) *self, union payload *payload)
+static void fill_table(payload_test *self, union payload *payload)
 {
 	payload->table = table_config(IOMMU_PASID_CONFIG_TRANSLATE,
 				      self->cd_table, 4);
 }
 
-static void fill_table_bypass(FIXTURE_DATA(payload) *self,
+static void fill_table_bypass(payload_test *self,
 			      union payload *payload)
 {
 	payload->table = table_config(IOMMU_PASID_CONFIG_BYPASS, 0, 0);
 }
 
-static void fill_table_unbind(FIXTURE_DATA(payload) *self,
+static void fill_table_unbind(payload_test *self,
 			      union payload *payload)
 {
 	payload->table = (struct iommu_pasid_table_config) {
@@ -224,50 +227,50 @@ static void fill_table_unbind(FIXTURE_DATA(payload) *self,
 	};
 }
 
-static bool table_worked(FIXTURE_DATA(payload) *self,
+static bool table_worked(payload_test *self,
 			 const union payload *payload)
 {
 	return mock_stats(self->vmm.dev[0]).bonds == 1;
 }
 
-static int table_prepare(FIXTURE_DATA(payload) *self)
+static int table_prepare(payload_test *self)
 {
 	return _test_cmd_bind_table(self->scope,
 				    table_config(IOMMU_PASID_CONFIG_TRANSLATE,
 						 self->cd_table, 4));
 }
 
-static int table_undo(FIXTURE_DATA(payload) *self)
+static int table_undo(payload_test *self)
 {
 	return _test_cmd_unbind_table(self->scope);
 }
 
-static bool table_unbind_worked(FIXTURE_DATA(payload) *self,
+static bool table_unbind_worked(payload_test *self,
 				const union payload *payload)
 {
 	return !mock_stats(self->vmm.dev[0]).bonds;
 }
 
 /* Invalidation */
-static void fill_inv_domain(FIXTURE_DATA(payload) *self, union payload *payload)
+static void fill_inv_domain(payload_test *self, union payload *payload)
 {
 	payload->inv = inv_domain(IOMMU_CACHE_INV_TYPE_IOTLB);
 	payload->inv.argsz = sizeof(payload->inv);
 }
 
-static void fill_inv_pasid(FIXTURE_DATA(payload) *self, union payload *payload)
+static void fill_inv_pasid(payload_test *self, union payload *payload)
 {
 	payload->inv = inv_pasid(IOMMU_CACHE_INV_TYPE_IOTLB, self->pasid);
 	payload->inv.argsz = sizeof(payload->inv);
 }
 
-static void fill_inv_addr(FIXTURE_DATA(payload) *self, union payload *payload)
+static void fill_inv_addr(payload_test *self, union payload *payload)
 {
 	payload->inv = inv_addr(IOMMU_CACHE_INV_TYPE_IOTLB, self->pasid,
 				TEST_VA, SZ_4K, 1);
 }
 
-static void fill_batch(FIXTURE_DATA(payload) *self, union payload *payload)
+static void fill_batch(payload_test *self, union payload *payload)
 {
 	self->entry = inv_pasid(IOMMU_CACHE_INV_TYPE_IOTLB, self->pasid);
 	payload->batch = (struct iommu_cache_invalidate_batch) {
@@ -280,7 +283,7 @@ static void fill_batch(FIXTURE_DATA(payload) *self, union payload *payload)
 }
 
 /* Something is in the cache */
-static int inv_prepare(FIXTURE_DATA(payload) *self)
+static int inv_prepare(payload_test *self)
 {
 	if (!mock_stats(self->vmm.dev[0]).bonds && bind_prepare(self))
 		return -1;
@@ -288,32 +291,32 @@ static int inv_prepare(FIXTURE_DATA(payload) *self)
 	       mock_stats(self->vmm.dev[0]).iotlb_entries ? 0 : -1;
 }
 
-static bool inv_worked(FIXTURE_DATA(payload) *self,
+static bool inv_worked(payload_test *self,
 		       const union payload *payload)
 {
 	return !mock_stats(self->vmm.dev[0]).iotlb_entries;
 }
 
-static bool entry_worked(FIXTURE_DATA(payload) *self,
+static bool entry_worked(payload_test *self,
 			 const union payload *payload)
 {
 	return self->done == 1 && inv_worked(self, payload);
 }
 
-static bool batch_worked(FIXTURE_DATA(payload) *self,
+static bool batch_worked(payload_test *self,
 			 const union payload *payload)
 {
 	return payload->batch.done == 1 && inv_worked(self, payload);
 }
 
 /* Page response */
-static void fill_resp(FIXTURE_DATA(payload) *self, union payload *payload)
+static void fill_resp(payload_test *self, union payload *payload)
 {
 	payload->resp = page_response(0, self->pasid, TEST_GRPID,
 				      IOMMU_PAGE_RESP_SUCCESS);
 }
 
-static int resp_prepare(FIXTURE_DATA(payload) *self)
+static int resp_prepare(payload_test *self)
 {
 	struct iommu_fault record;
 
@@ -326,7 +329,7 @@ static int resp_prepare(FIXTURE_DATA(payload) *self)
 	return _test_cmd_fault_read(self->fault, &record);
 }
 
-static bool resp_worked(FIXTURE_DATA(payload) *self,
+static bool resp_worked(payload_test *self,
 			const union payload *payload)
 {
 	struct mock_page_response resp;
@@ -583,32 +586,153 @@ static const struct form forms[] = {
 	},
 };
 
-#define FORM_VARIANT(_name, _form)				\
-	FIXTURE_VARIANT_ADD(payload, _name) {			\
-		.form = _form,					\
-	}
-#define FORM_VARIANTS(_name, _form)				\
-	FORM_VARIANT(_name, _form);				\
-	FIXTURE_VARIANT_ADD(payload, _name##_device) {		\
-		.form = _form,					\
-		.device = true,					\
-	}
+/* One by one, since the harness wants names: each form in each wrapper */
+FIXTURE_VARIANT_ADD(payload, pasid_alloc)
+{
+	.form = FORM_ALLOC,
+};
 
-FORM_VARIANT(pasid_alloc, FORM_ALLOC);
-FORM_VARIANT(pasid_free, FORM_FREE);
-FORM_VARIANTS(bind, FORM_BIND);
-FORM_VARIANTS(unbind, FORM_UNBIND);
-FORM_VARIANTS(table, FORM_TABLE);
-FORM_VARIANTS(table_bypass, FORM_TABLE_BYPASS);
-FORM_VARIANTS(table_unbind, FORM_TABLE_UNBIND);
-FORM_VARIANTS(inv_domain, FORM_INV_DOMAIN);
-FORM_VARIANTS(inv_pasid, FORM_INV_PASID);
-FORM_VARIANTS(inv_addr, FORM_INV_ADDR);
-FORM_VARIANTS(batch, FORM_BATCH);
-FORM_VARIANTS(entry_domain, FORM_ENTRY_DOMAIN);
-FORM_VARIANTS(entry_pasid, FORM_ENTRY_PASID);
-FORM_VARIANTS(entry_addr, FORM_ENTRY_ADDR);
-FORM_VARIANT(response, FORM_RESPONSE);
+FIXTURE_VARIANT_ADD(payload, pasid_free)
+{
+	.form = FORM_FREE,
+};
+
+FIXTURE_VARIANT_ADD(payload, bind)
+{
+	.form = FORM_BIND,
+};
+
+FIXTURE_VARIANT_ADD(payload, bind_device)
+{
+	.form = FORM_BIND,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, unbind)
+{
+	.form = FORM_UNBIND,
+};
+
+FIXTURE_VARIANT_ADD(payload, unbind_device)
+{
+	.form = FORM_UNBIND,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, table)
+{
+	.form = FORM_TABLE,
+};
+
+FIXTURE_VARIANT_ADD(payload, table_device)
+{
+	.form = FORM_TABLE,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, table_bypass)
+{
+	.form = FORM_TABLE_BYPASS,
+};
+
+FIXTURE_VARIANT_ADD(payload, table_bypass_device)
+{
+	.form = FORM_TABLE_BYPASS,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, table_unbind)
+{
+	.form = FORM_TABLE_UNBIND,
+};
+
+FIXTURE_VARIANT_ADD(payload, table_unbind_device)
+{
+	.form = FORM_TABLE_UNBIND,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, inv_domain)
+{
+	.form = FORM_INV_DOMAIN,
+};
+
+FIXTURE_VARIANT_ADD(payload, inv_domain_device)
+{
+	.form = FORM_INV_DOMAIN,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, inv_pasid)
+{
+	.form = FORM_INV_PASID,
+};
+
+FIXTURE_VARIANT_ADD(payload, inv_pasid_device)
+{
+	.form = FORM_INV_PASID,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, inv_addr)
+{
+	.form = FORM_INV_ADDR,
+};
+
+FIXTURE_VARIANT_ADD(payload, inv_addr_device)
+{
+	.form = FORM_INV_ADDR,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, batch)
+{
+	.form = FORM_BATCH,
+};
+
+FIXTURE_VARIANT_ADD(payload, batch_device)
+{
+	.form = FORM_BATCH,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, entry_domain)
+{
+	.form = FORM_ENTRY_DOMAIN,
+};
+
+FIXTURE_VARIANT_ADD(payload, entry_domain_device)
+{
+	.form = FORM_ENTRY_DOMAIN,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, entry_pasid)
+{
+	.form = FORM_ENTRY_PASID,
+};
+
+FIXTURE_VARIANT_ADD(payload, entry_pasid_device)
+{
+	.form = FORM_ENTRY_PASID,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, entry_addr)
+{
+	.form = FORM_ENTRY_ADDR,
+};
+
+FIXTURE_VARIANT_ADD(payload, entry_addr_device)
+{
+	.form = FORM_ENTRY_ADDR,
+	.device = true,
+};
+
+FIXTURE_VARIANT_ADD(payload, response)
+{
+	.form = FORM_RESPONSE,
+};
 
 FIXTURE_SETUP(payload)
 {
@@ -659,7 +783,7 @@ FIXTURE_TEARDOWN(payload)
  * Pass @room bytes of @payload, of which the last @hidden ones are not there.
  * What the kernel wrote is in @payload afterwards.
  */
-static int form_call(FIXTURE_DATA(payload) *self, union payload *payload,
+static int form_call(payload_test *self, union payload *payload,
 		     size_t room, size_t hidden)
 {
 	const struct form *form = self->form;
@@ -687,7 +811,7 @@ static int form_call(FIXTURE_DATA(payload) *self, union payload *payload,
 
 /* A valid payload, and a state in which it must succeed */
 static void form_ready(struct __test_metadata *_metadata,
-		       FIXTURE_DATA(payload) *self, union payload *payload)
+		       payload_test *self, union payload *payload)
 {
 	if (!self->ready) {
 		ASSERT_EQ(0, self->form->prepare(self)) {
@@ -701,7 +825,7 @@ static void form_ready(struct __test_metadata *_metadata,
 
 /* After a call that succeeded */
 static void form_succeeded(struct __test_metadata *_metadata,
-			   FIXTURE_DATA(payload) *self,
+			   payload_test *self,
 			   const union payload *payload)
 {
 	EXPECT_TRUE(self->form->worked(self, payload)) {
@@ -713,7 +837,7 @@ static void form_succeeded(struct __test_metadata *_metadata,
 }
 
 static void form_works(struct __test_metadata *_metadata,
-		       FIXTURE_DATA(payload) *self, union payload *payload,
+		       payload_test *self, union payload *payload,
 		       size_t room)
 {
 	__u32 argsz = payload->argsz;
@@ -727,7 +851,7 @@ static void form_works(struct __test_metadata *_metadata,
 
 /* The call fails with @err, and has changed nothing */
 static void form_fails(struct __test_metadata *_metadata,
-		       FIXTURE_DATA(payload) *self, int err,
+		       payload_test *self, int err,
 		       union payload *payload, size_t room, size_t hidden,
 		       const char *what, unsigned long which)
 {
@@ -757,7 +881,7 @@ static void form_fails(struct __test_metadata *_metadata,
 
 /* After all that failed: what should have been there all the time still is */
 static void form_still_works(struct __test_metadata *_metadata,
-			     FIXTURE_DATA(payload) *self)
+			     payload_test *self)
 {
 	union payload payload;
 
@@ -1065,7 +1189,7 @@ TEST_F(payload, read_only)
 }
 
 static void check_device_wrapper(struct __test_metadata *_metadata,
-				 FIXTURE_DATA(payload) *self,
+				 payload_test *self,
 				 struct wrapper *wrapper)
 {
 	enum nesting_op op = self->form->op;
@@ -1086,7 +1210,7 @@ static void check_device_wrapper(struct __test_metadata *_metadata,
 }
 
 static void check_container_wrapper(struct __test_metadata *_metadata,
-				    FIXTURE_DATA(payload) *self,
+				    payload_test *self,
 				    struct wrapper *wrapper)
 {
 	enum nesting_op op = self->form->op;
@@ -1111,7 +1235,7 @@ static void check_container_wrapper(struct __test_metadata *_metadata,
 
 /* A response is in one piece, and its file is no place with offsets */
 static void check_write(struct __test_metadata *_metadata,
-			FIXTURE_DATA(payload) *self, union payload *payload)
+			payload_test *self, union payload *payload)
 {
 	struct iovec halves[] = {
 		{ payload->bytes, self->form->size / 2 },
@@ -1277,6 +1401,8 @@ TEST_F(payload, rewritten_by_other_thread)
 /* ---------------------------------------------------------------------
  * The query goes the other way: the kernel fills in what there is room for
  */
+#define query_test	FIXTURE_DATA(query)
+
 FIXTURE(query)
 {
 	struct vmm vmm;
@@ -1309,7 +1435,7 @@ FIXTURE_TEARDOWN(query)
 }
 
 /* Ask with @argsz in a wrapper with @room, at the end of the memory */
-static int query_call(FIXTURE_DATA(query) *self, __u32 argsz, size_t room,
+static int query_call(query_test *self, __u32 argsz, size_t room,
 		      size_t hidden, __u8 *answer)
 {
 	__u8 *at = self->edge - (room - hidden);
