@@ -85,7 +85,7 @@ if [ -z "$full" ]; then
 	part "x86_64 test programs, 64 and 32 bit" programs x86_64
 	part "x86_64 guest: all tests" guest x86_64 normal 900
 	part "x86_64 debug kernel" "$kernel" x86_64 debug
-	part "x86_64 debug guest: all tests" guest x86_64 debug 1500
+	part "x86_64 debug guest: all tests" guest x86_64 debug 2400
 	part "arm64 kernel" "$kernel" arm64 normal
 	part "arm64 test programs, 64 and 32 bit" programs arm64
 	part "arm64 guest: all tests" guest arm64 normal 1200
@@ -140,7 +140,7 @@ docs()
 	"$TOP/scripts/docs.sh" && printf '1 0 0 documentation builds without warnings\n' >>"$summary"
 }
 
-steps 15
+steps 16
 step "packages and kernel tree"
 prepare
 "$TOP/scripts/packages.sh" docs
@@ -154,6 +154,7 @@ for a in x86_64 arm64; do
 done
 part "arm64 debug kernel" "$kernel" arm64 debug
 part "arm64 debug guest: all tests" guest arm64 debug 3000
+part "static checks: feature off, allmodconfig on arm64" static off build-arm64
 part "the series, step by step" series
 part "documentation" docs
 finish

@@ -50,6 +50,7 @@ rm -rf "$dir"
 mkdir -p "$dir"
 : >"$dir/results"
 append="console=$console panic=-1 job=$JOB $* ${APPEND:-}"
+[ "$VARIANT" != debug ] || append="$append own=1"
 # shellcheck disable=SC2206 # lists of words
 cmd=($qemu $machine -m 2G -smp "cpus=2,sockets=2" -nodefaults -no-user-config -display none
 	-no-reboot -kernel "$kernel" -initrd "$initrd" -append "$append"

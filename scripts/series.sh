@@ -214,6 +214,7 @@ check_steps()
 
 "$TOP/scripts/packages.sh" tree series >&2
 "$TOP/scripts/tree.sh" >&2
+only_one "$S/.lock"
 [ -r "$plan" ] || die "no series/plan"
 cd "$TOP"
 read_plan >"$S/plan" || exit 1

@@ -98,11 +98,11 @@ static void push(struct iommu_uapi_faults *faults,
 
 static void push_lost(struct iommu_uapi_faults *faults)
 {
-	struct uapi_iommu_fault rec = {
-		.type = IOMMU_FAULT_LOST,
-		.lost = faults->lost,
-	};
+	struct uapi_iommu_fault rec;
 
+	memset(&rec, 0, sizeof(rec));
+	rec.type = IOMMU_FAULT_LOST;
+	rec.lost = faults->lost;
 	push(faults, NULL, &rec);
 	faults->lost = (struct iommu_fault_lost) {};
 }
@@ -154,7 +154,9 @@ iommu_uapi_encode_page_request(struct uapi_iommu_fault *rec,
 {
 	struct uapi_iommu_fault_page_request *out = &rec->prm;
 
-	*rec = (struct uapi_iommu_fault) { .type = UAPI_IOMMU_FAULT_PAGE_REQ };
+	/* All of it goes to user space: no byte is left to the compiler. */
+	memset(rec, 0, sizeof(*rec));
+	rec->type = UAPI_IOMMU_FAULT_PAGE_REQ;
 	/* What else the driver notes for its own response stays in the kernel. */
 	out->flags = prm->flags & (IOMMU_FAULT_PAGE_REQUEST_PASID_VALID |
 				   IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE);
@@ -187,10 +189,12 @@ iommu_uapi_encode_unrecoverable(struct uapi_iommu_fault *rec,
 				const struct iommu_uapi_bond *bond,
 				const struct iommu_fault_unrecoverable *event)
 {
-	*rec = (struct uapi_iommu_fault) {
-		.type = IOMMU_FAULT_DMA_UNRECOV,
-		.event = *event,
-	};
+	memset(rec, 0, sizeof(*rec));
+	rec->type = IOMMU_FAULT_DMA_UNRECOV;
+	rec->event = *event;
+	rec->event.flags &= IOMMU_FAULT_UNRECOV_PASID_VALID |
+			    IOMMU_FAULT_UNRECOV_ADDR_VALID |
+			    IOMMU_FAULT_UNRECOV_FETCH_ADDR_VALID;
 	if (bond->has_gpasid && event->pasid == bond->pasid &&
 	    event->flags & IOMMU_FAULT_UNRECOV_PASID_VALID) {
 		rec->event.pasid = bond->gpasid;

@@ -27,7 +27,7 @@
  */
 enum iommu_pasid_format {
 	IOMMU_PASID_FORMAT_INTEL_VTD = 1,
-	IOMMU_PASID_FORMAT_ARM_SMMUV3 = 2,
+	IOMMU_PASID_FORMAT_ARM_SMMUV3 = 2
 };
 
 /* The only version of all payloads so far. It changes only for all at once. */
@@ -176,7 +176,7 @@ enum iommu_inv_granularity {
 	IOMMU_INV_GRANU_DOMAIN,
 	IOMMU_INV_GRANU_PASID,
 	IOMMU_INV_GRANU_ADDR,
-	IOMMU_INV_GRANU_NR,
+	IOMMU_INV_GRANU_NR
 };
 
 /**
@@ -287,7 +287,7 @@ struct iommu_cache_invalidate_batch {
 enum iommu_fault_type {
 	IOMMU_FAULT_DMA_UNRECOV = 1,
 	IOMMU_FAULT_PAGE_REQ = 2,
-	IOMMU_FAULT_LOST = 3,
+	IOMMU_FAULT_LOST = 3
 };
 
 /**
@@ -311,7 +311,7 @@ enum iommu_fault_reason {
 	IOMMU_FAULT_REASON_PTE_FETCH,
 	IOMMU_FAULT_REASON_PERMISSION,
 	IOMMU_FAULT_REASON_ACCESS,
-	IOMMU_FAULT_REASON_OOR_ADDRESS,
+	IOMMU_FAULT_REASON_OOR_ADDRESS
 };
 
 /**
@@ -400,7 +400,7 @@ struct iommu_fault {
 enum iommu_page_response_code {
 	IOMMU_PAGE_RESP_SUCCESS = 0,
 	IOMMU_PAGE_RESP_INVALID,
-	IOMMU_PAGE_RESP_FAILURE,
+	IOMMU_PAGE_RESP_FAILURE
 };
 
 /**
@@ -442,7 +442,7 @@ enum iommu_payload_id {
 	IOMMU_PAYLOAD_CACHE_INVALIDATE_BATCH,
 	IOMMU_PAYLOAD_PAGE_RESPONSE,
 	IOMMU_PAYLOAD_NESTING_INFO,
-	IOMMU_PAYLOAD_NR,
+	IOMMU_PAYLOAD_NR
 };
 
 /**

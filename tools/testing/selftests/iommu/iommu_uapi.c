@@ -29,14 +29,6 @@ static void params_default(struct __test_metadata *_metadata)
 	ASSERT_EQ(0, param_set(PARAM_MOCK("style"), MOCK_STYLE_PGTBL));
 }
 
-static __u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
-}
-
 /* ---------------------------------------------------------------------
  * What the kernel tells of itself
  */
@@ -1481,7 +1473,7 @@ TEST_F(page_size, dma)
 	/* As a page of that size, and somewhere in it that is guest memory */
 	__u64 gpa = GUEST_BIG_PAGE & ~(size - 1);
 	__u64 offset = GUEST_BIG_PAGE - gpa +
-		       (variant->leaf > 1 ? 0x43000 : 0);
+		       (variant->leaf > 1 ? 0x9000 : 0);
 
 	guest_map_level(&self->pt, va, gpa, VTD_RW, variant->leaf);
 	test_dma(DEV(0), self->pasid, va + offset, gpa + offset);

@@ -169,9 +169,7 @@ static unsigned int sweep(struct __test_metadata *_metadata,
 	int ret, err;
 
 	for (nth = 1; nth < MAX_NTH; nth++) {
-		if (step->prepare) {
-			ASSERT_EQ(0, step->prepare(self));
-		}
+		ASSERT_EQ(0, step->prepare ? step->prepare(self) : 0);
 		nth_write(self, nth);
 		ret = step->call(self);
 		err = errno;
@@ -218,13 +216,9 @@ static void no_allocations(struct __test_metadata *_metadata,
 	int ret, err;
 
 	/* Once before, for what is allocated with the first use */
-	if (prepare) {
-		ASSERT_EQ(0, prepare(self));
-	}
+	ASSERT_EQ(0, prepare ? prepare(self) : 0);
 	ASSERT_EQ(0, call(self));
-	if (prepare) {
-		ASSERT_EQ(0, prepare(self));
-	}
+	ASSERT_EQ(0, prepare ? prepare(self) : 0);
 	nth_write(self, 1);
 	ret = call(self);
 	err = errno;

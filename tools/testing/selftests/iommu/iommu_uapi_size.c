@@ -21,7 +21,6 @@
 #define TEST_GRPID	5
 #define TEST_VA		0x7f1234567000ULL
 
-
 /* Any payload, with room to pass more than the kernel knows */
 union payload {
 	struct iommu_pasid_request pasid;
@@ -1348,6 +1347,7 @@ TEST_F(payload, rewritten_by_other_thread)
 		.page_size = self->page_size,
 	};
 	unsigned int i, good = 0, bad = 0;
+	__u64 begin;
 	int ret, err;
 
 	if (form->wrapper == WRAPPER_IOCTL)
@@ -1359,7 +1359,10 @@ TEST_F(payload, rewritten_by_other_thread)
 	memcpy(payload, &valid, self->page_size);
 	wrapper->argsz = sizeof(*wrapper) + form->size;
 	ASSERT_EQ(0, pthread_create(&rw.thread, NULL, rewriter_fn, &rw));
-	for (i = 0; i < 300; i++) {
+	/* Until both threads have had their turns, but not for ever */
+	begin = now_ms();
+	for (i = 0; i < 100 || ((good < 50 || bad < 50) &&
+				now_ms() - begin < 500); i++) {
 		form_ready(_metadata, self, &valid);
 		wrapper->flags = nesting_flags(self->scope, form->op);
 		/* What follows argsz and version, but not the flags */

@@ -480,7 +480,7 @@ TEST_F(table, page_sizes)
 		__u64 size = 1ULL << (12 + 9 * (level - 1));
 		__u64 va = 64 * SZ_1G + level * 512 * SZ_1G;
 		__u64 gpa = GUEST_BIG_PAGE & ~(size - 1);
-		__u64 offset = GUEST_BIG_PAGE - gpa + (level > 1 ? 0x45000 : 0);
+		__u64 offset = GUEST_BIG_PAGE - gpa + (level > 1 ? 0x9000 : 0);
 
 		guest_map_level(&self->pt[0], va, gpa, ARM_RW, level);
 		test_dma(DEV(0), pasids[0], va + offset, gpa + offset);

@@ -39,9 +39,8 @@
 #define SZ_2M			0x200000ULL
 #define SZ_1G			0x40000000ULL
 
-#define sizeof_field(type, member)	sizeof(((type *)NULL)->member)
 #define offsetofend(type, member) \
-	(offsetof(type, member) + sizeof_field(type, member))
+	(offsetof(type, member) + sizeof(((type *)NULL)->member))
 
 /* As the "pasid" of a transaction: it carries none */
 #define NO_PASID		UINT32_MAX
@@ -144,8 +143,8 @@ static bool mock_present(void)
  */
 #define GUEST_RAM		(5 * SZ_1G)
 #define GUEST_BIG_PAGE		GUEST_RAM
-#define GUEST_BIG_PAGE_SIZE	(128 * SZ_4K)
-#define GUEST_RAM_SIZE		(512 * SZ_4K - GUEST_BIG_PAGE_SIZE)
+#define GUEST_BIG_PAGE_SIZE	(16 * SZ_4K)
+#define GUEST_RAM_SIZE		(192 * SZ_4K)
 
 struct vmm {
 	int container;
@@ -167,8 +166,10 @@ static int vmm_init(struct vmm *vmm)
 	int i;
 
 	vmm->container = -1;
-	for (i = 0; i < MOCK_NR_DEVICES; i++)
-		vmm->group[i] = vmm->dev[i] = -1;
+	for (i = 0; i < MOCK_NR_DEVICES; i++) {
+		vmm->group[i] = -1;
+		vmm->dev[i] = -1;
+	}
 	vmm->ram_used = GUEST_BIG_PAGE_SIZE;
 	vmm->ram = mmap(NULL, GUEST_RAM_SIZE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -891,6 +892,14 @@ static int _test_cmd_page_request(int dev, __u32 flags, __u32 pasid,
 	};
 
 	return ioctl(dev, MOCK_IOC_PAGE_REQUEST, &req);
+}
+
+static __u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
 }
 
 static void sleep_ms(unsigned int ms)
