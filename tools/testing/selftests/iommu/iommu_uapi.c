@@ -2191,10 +2191,13 @@ TEST_F(invalidate, errors)
 				     granu.addr_info.granule_size, 1ULL << bit);
 	}
 	test_err_inv_changed(EINVAL, addr, granu.addr_info.granule_size, 0);
-	test_err_inv_changed(EINVAL, addr, granu.addr_info.granule_size,
-			     3 * SZ_4K);
+	/* To which everything is aligned that is to its parts */
+	test_err_inv(EINVAL, self->scope, inv_addr(self->cache, self->pasid[0],
+						   0, 3 * SZ_4K, 1));
 	test_err_inv_changed(EINVAL, addr, granu.addr_info.granule_size, SZ_2M);
 	test_err_inv_changed(EINVAL, addr, granu.addr_info.nb_granules, 0);
+	test_err_inv(EINVAL, self->scope, inv_addr(self->cache, self->pasid[0],
+						   0, SZ_4K, 0));
 	test_err_inv_changed(EINVAL, addr, granu.addr_info.nb_granules,
 			     1ULL << 52);
 	test_err_inv_changed(EINVAL, addr, granu.addr_info.nb_granules,

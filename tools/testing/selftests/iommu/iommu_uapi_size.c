@@ -1334,6 +1334,26 @@ static void *rewriter_fn(void *arg)
 	return NULL;
 }
 
+static int rewritten_call(payload_test *self, struct wrapper *wrapper)
+{
+	const struct form *form = self->form;
+	ssize_t size;
+
+	switch (form->wrapper) {
+	case WRAPPER_WRITE:
+		size = write(self->fault, wrapper->data, form->size);
+		if (size < 0)
+			return -1;
+		/* More than was there has not been taken */
+		return size == form->size ? 0 : size;
+	case WRAPPER_BATCH:
+		return _test_cmd_inv_batch(self->scope, wrapper->data,
+					   self->page_size, 1, &self->done);
+	default:
+		return nesting_ioctl(self->scope, form->op, wrapper);
+	}
+}
+
 TEST_F(payload, rewritten_by_other_thread)
 {
 	const struct form *form = self->form;
@@ -1373,15 +1393,7 @@ TEST_F(payload, rewritten_by_other_thread)
 		else if (form_has_result(form))
 			payload->batch.done = 0;
 
-		if (form->wrapper == WRAPPER_WRITE)
-			ret = write(self->fault, payload, form->size) < 0 ?
-			      -1 : 0;
-		else if (form->wrapper == WRAPPER_BATCH)
-			ret = _test_cmd_inv_batch(self->scope, payload,
-						  self->page_size, 1,
-						  &self->done);
-		else
-			ret = nesting_ioctl(self->scope, form->op, wrapper);
+		ret = rewritten_call(self, wrapper);
 		err = errno;
 		if (!ret) {
 			good++;
@@ -1389,6 +1401,7 @@ TEST_F(payload, rewritten_by_other_thread)
 			form_succeeded(_metadata, self, &valid);
 		} else {
 			bad++;
+			EXPECT_EQ(-1, ret);
 			EXPECT_TRUE(err == EINVAL || err == E2BIG ||
 				    err == EFAULT) {
 				TH_LOG("%s: %s", form->name, strerror(err));
