@@ -5,7 +5,7 @@
 # KERNEL_TARBALL=another 6.12.y instead of the Debian package's.
 
 ARCH ?= x86_64
-export ARCH ACCEL BUILD JOBS KERNEL_TARBALL PATCH
+export ARCH HW ACCEL BUILD JOBS KERNEL_TARBALL PATCH
 
 .PHONY: help
 help: ## this list

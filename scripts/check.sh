@@ -28,14 +28,14 @@ part()
 	printf '%5d s  %s\n' $(($(date +%s) - begin)) "$name" >>"$dir/times"
 }
 
-# guest ARCH VARIANT LIMIT: the suites of one guest.
+# guest ARCH VARIANT LIMIT [NAME=VALUE]: the suites of one guest.
 guest()
 {
 	local name=$1
 
 	[ "$2" = normal ] || name=$1-$2
 	rm -f "$LOGS/guest-$name-check/summary"
-	LIMIT=$3 "$TOP/scripts/guest.sh" "$1" "$2" check || true
+	LIMIT=$3 "$TOP/scripts/guest.sh" "$1" "$2" check ${4:+"$4"} || true
 	[ -s "$LOGS/guest-$name-check/summary" ] || return 1
 	cat "$LOGS/guest-$name-check/summary" >>"$summary"
 }
@@ -78,7 +78,7 @@ programs()
 kernel=$TOP/scripts/kernel.sh
 
 if [ -z "$full" ]; then
-	steps 10
+	steps 12
 	step "packages and kernel tree"
 	prepare
 	part "x86_64 kernel" "$kernel" x86_64 normal
@@ -89,6 +89,8 @@ if [ -z "$full" ]; then
 	part "arm64 kernel" "$kernel" arm64 normal
 	part "arm64 test programs, 64 and 32 bit" programs arm64
 	part "arm64 guest: all tests" guest arm64 normal 1200
+	part "arm64 debug kernel" "$kernel" arm64 debug
+	part "arm64 debug guest: SMMUv3" guest arm64 debug 1500 own=iommu_uapi_smmuv3
 	part "static checks" static
 	finish
 	exit

@@ -16,12 +16,15 @@ what=${3:-image}
 arch "$target"
 KTREE=$TREE
 o=$OUT/$target
+case $target in
+arm64)	fragments="base arm64 smmuv3 feature test selftests" ;;
+*)	fragments="base $target feature test selftests" ;;
+esac
 case $VARIANT in
-normal) fragments="base $target feature test selftests" ;;
-debug)	fragments="base $target feature test selftests debug"; o=$o-debug ;;
-off)	fragments="base $target feature test selftests off $target-iopf"; o=$o-off ;;
+normal) ;;
+debug)	fragments="$fragments debug"; o=$o-debug ;;
+off)	fragments="$fragments off $target-iopf"; o=$o-off ;;
 base | series)
-	fragments="base $target feature test selftests"
 	[ "$VARIANT" = series ] || fragments="$fragments $target-iopf"
 	KTREE=$BUILD/$VARIANT/linux
 	o=$BUILD/$VARIANT/out/$target
@@ -46,7 +49,7 @@ check_config()
 		got=$(grep -E "^($sym=|# $sym is not set)" "$o/.config" || true)
 		case $want in \#*) [ -n "$got" ] || got=$want ;; esac
 		[ "$want" != "$got" ] || continue
-		if [ -z "$got" ] && [[ $sym == CONFIG_IOMMU_UAPI* ]] &&
+		if [ -z "$got" ] && [[ $sym == CONFIG_*UAPI* ]] &&
 		   ! defined "${sym#CONFIG_}"; then
 			note "$sym: this tree does not have it"
 			continue

@@ -206,6 +206,55 @@ checkpatch()
 	(cd "$TREE" && scripts/checkpatch.pl "$@" "$what")
 }
 
+codename()
+{
+	sed -n 's/^VERSION_CODENAME=//p' /etc/os-release
+}
+
+# suite TYPE NAME [alone]: another suite (bookworm-backports, sid) of the Debian mirror
+# that this machine already uses, TYPE deb or deb-src. Sets APT_OPTIONS: with them
+# apt-get and apt-cache know it in addition to what the machine has configured, or
+# alone. Its lists are ours, below CACHE: the system's configuration stays as it is.
+suite()
+{
+	local type=$1 name=$2 only=${3:-} dir=$CACHE/apt-$1-$2 release uri key list
+
+	release=$(codename)
+	# The machine's sources may call its release by codename, or stable.
+	# shellcheck disable=SC2016 # apt-get's own expansion
+	uri=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME) $(COMPONENT)' |
+		awk -v r="$release" '$NF == "main" && ($2 == r || $3 == r) { print $1; exit }')
+	[ -n "$uri" ] || die "apt's configuration names no mirror for Debian $release"
+	key=/usr/share/keyrings/debian-archive-keyring.gpg
+	[ -r $key ] && key="[signed-by=$key] " || key=
+
+	mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/sources.d"
+	rm -f "$dir"/sources.d/*
+	if [ "$only" = alone ]; then
+		: >"$dir/sources.list"
+	else
+		cat /etc/apt/sources.list >"$dir/sources.list" 2>/dev/null || true
+		for list in /etc/apt/sources.list.d/*; do
+			[ ! -r "$list" ] || ln -s "$list" "$dir/sources.d/"
+		done
+	fi
+	printf '%s %s%s %s main\n' "$type" "$key" "$uri" "$name" >>"$dir/sources.list"
+	APT_OPTIONS=(-o "Dir::Etc::sourcelist=$dir/sources.list"
+		     -o "Dir::Etc::sourceparts=$dir/sources.d"
+		     -o "Dir::State::lists=$dir/lists"
+		     -o "Dir::Cache=$dir" -o "Dir::Cache::archives=$dir/archives"
+		     -o Acquire::Languages=none -o Acquire::Retries=3)
+	# A repository of the machine's own that does not answer is not our business.
+	logged "$LOGS/apt-update-$name.log" apt-get "${APT_OPTIONS[@]}" update || true
+}
+
+# backports: suite() for the backports of this machine's release.
+backports()
+{
+	BACKPORTS=$(codename)-backports
+	suite deb "$BACKPORTS"
+}
+
 # hash of the given files' names and contents
 content_hash()
 {

@@ -4,7 +4,10 @@
 #
 #   scripts/packages.sh GROUP...
 #
-# Groups: tree x86_64 arm64 static series docs
+# Groups: tree x86_64 arm64 qemu static series docs
+#
+# A group names packages, or NAME>=VERSION: where this machine's release has only an
+# older one, it comes from the release's backports.
 . "$(dirname "$0")/lib.sh"
 
 group()
@@ -28,6 +31,12 @@ group()
 			gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 		qemu_packages arm64
 		;;
+	qemu)	# to build the one of scripts/qemu.sh, and what that runs with
+		echo build-essential ninja-build pkg-config python3-venv python3-minimal \
+			libglib2.0-dev zlib1g-dev device-tree-compiler libfdt-dev \
+			"meson>=1.7" "python3-pycotap>=1.3" dpkg-dev xz-utils quilt ccache \
+			seabios qemu-system-data
+		;;
 	static)
 		echo sparse coccinelle shellcheck pahole perl python3-minimal g++ \
 			g++-aarch64-linux-gnu g++-i686-linux-gnu \
@@ -45,24 +54,45 @@ group()
 	esac
 }
 
-# Where QEMU comes from. QEMU_SUITE names another suite of this machine's own
-# Debian mirror (bookworm-backports, say) for a newer one.
+# 9.1 is the first QEMU whose SMMUv3 translates in two stages. The emulators share a
+# package, so whichever is there has to come along. QEMU_SUITE names another suite
+# of this machine's own Debian mirror for a newer one.
 qemu_packages()
-{
-	case $1 in
-	x86_64) echo qemu-system-x86 ;;
-	arm64) echo qemu-system-arm ;;
-	esac
-}
-
-missing()
 {
 	local p
 
-	for p in "$@"; do
-		[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] ||
-			echo "$p"
+	for p in x86 arm; do
+		case $1-$p in
+		x86_64-x86 | arm64-arm) ;;
+		*) [ -n "$(dpkg-query -W "qemu-system-$p" 2>/dev/null)" ] || continue ;;
+		esac
+		echo "qemu-system-$p>=1:9.1"
 	done
+}
+
+# missing PACKAGE...: those that are not installed, or too old
+missing()
+{
+	local p have
+
+	for p in "$@"; do
+		have=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "${p%%>=*}" 2>/dev/null)
+		case $have in
+		installed\ *)
+			[[ $p == *">="* ]] || continue
+			dpkg --compare-versions "${have#* }" ge "${p#*>=}" || echo "$p"
+			;;
+		*)
+			echo "$p"
+			;;
+		esac
+	done
+}
+
+# candidate PACKAGE: the version that apt would install
+candidate()
+{
+	apt-cache policy "$1" | awk '$1 == "Candidate:" { print $2 }'
 }
 
 # Nothing to ask dpkg about if these very groups were complete a moment ago.
@@ -78,8 +108,17 @@ say "installing: $(echo "$lacking" | tr '\n' ' ')"
 log=$LOGS/packages.log
 # A repository of the machine's own that does not answer is not our business.
 logged "$LOGS/apt-update.log" apt-get update || true
-suite=()
-[ -z "${QEMU_SUITE:-}" ] || suite=(-t "$QEMU_SUITE")
-# shellcheck disable=SC2086
-must "installing packages" "$log" apt-get install -y --no-install-recommends \
-	-o Dpkg::Use-Pty=0 -o Acquire::Retries=3 "${suite[@]}" $lacking
+names=()
+APT_OPTIONS=()
+for p in $lacking; do
+	n=${p%%>=*}
+	if [ "$n" != "$p" ] && ! dpkg --compare-versions "$(candidate "$n")" ge "${p#*>=}"; then
+		[ ${#APT_OPTIONS[@]} -gt 0 ] || backports
+		n=$n/$BACKPORTS
+	fi
+	names+=("$n")
+done
+from=()
+[ -z "${QEMU_SUITE:-}" ] || from=(-t "$QEMU_SUITE")
+must "installing packages" "$log" apt-get "${APT_OPTIONS[@]}" install -y --no-install-recommends \
+	--no-remove -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 "${from[@]}" "${names[@]}"

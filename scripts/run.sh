@@ -4,6 +4,10 @@
 
 ARCH=${ARCH:-x86_64}
 arch "$ARCH"
+case $ARCH in
+arm64)	HW=${HW:-smmuv3} ;;
+*)	HW=${HW:-mock} ;;
+esac
 
 steps 6
 step "packages"
@@ -18,10 +22,10 @@ step "guest's root"
 "$TOP/scripts/initramfs.sh" "$ARCH"
 [ -x "$OUT/$ARCH-kselftest/64/iommu/iommu_uapi_demo" ] ||
 	die "the tests have no program iommu_uapi_demo" "$LOGS/kselftest-$ARCH-64.log"
-step "guest: the demonstration (QEMU, $ACCEL)"
+step "guest: the demonstration on $HW (QEMU, $ACCEL)"
 dir=$LOGS/guest-$ARCH-demo
 rc=0
-LIMIT=${LIMIT:-300} "$TOP/scripts/guest.sh" "$ARCH" normal demo >"$LOGS/demo.log" 2>&1 || rc=$?
+LIMIT=${LIMIT:-300} "$TOP/scripts/guest.sh" "$ARCH" normal demo "hw=$HW" >"$LOGS/demo.log" 2>&1 || rc=$?
 # The page itself, without the marks around it.
 sed -n '/^@@ begin demo/,/^@@ end demo/{/^@@/!p}' "$dir/results" 2>/dev/null | tr -d '\r'
 status=$(sed -n 's/^@@ end demo //p' "$dir/results" 2>/dev/null)

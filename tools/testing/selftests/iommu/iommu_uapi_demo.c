@@ -2,23 +2,29 @@
 /*
  * IOMMU user API: a demonstration for people
  *
+ *   iommu_uapi_demo [mock|smmuv3]
+ *
  * Goes once through the life of a guest's page table and tells on a page what
  * happens. Every value on the page was read back from the kernel, from the device
  * or from guest memory. Exits with 1 if anything is not as it should be, with 4
  * if there is no hardware to show it on.
  *
- * All that depends on the device is in struct hw.
+ * What depends on the device is in struct hw. What depends on the IOMMU follows
+ * from the features that it has: a page table per PASID and page requests, or
+ * one table of PASIDs and reports of faults.
  */
 #include <stdarg.h>
 #include <sys/utsname.h>
 
 #include "iommu_uapi_utils.h"
+#include "iommu_uapi_edu.h"
 
 #define EXIT_SKIP	4
 
 /* Where the guest has its pages: addresses that nobody else has */
 #define VA_BUFFER	0x7f1234567000ULL
 #define VA_LATER	0x00c0ffeed000ULL
+#define VA_SCRATCH	0x000051c7a000ULL
 
 /* ---------------------------------------------------------------------
  * The page
@@ -74,15 +80,19 @@ struct outcome {
 
 /**
  * struct hw - A device that can be told to read and write memory
+ * @option: its name on the command line
  * @name: what it is
+ * @format: of the page tables that its IOMMU reads
  * @present: whether this machine has it
  * @open: open a container with it, with guest memory mapped
  * @dma: let it write to or read from @addr; @wait: it waits for a page that is
  *	missing
- * @describe: one line about the state of its caches
+ * @describe: one line about the state of its caches, or NULL
  */
 struct hw {
+	const char *option;
 	const char *name;
+	enum guest_pt_format format;
 	bool (*present)(void);
 	int (*open)(struct vmm *vmm);
 	struct outcome (*dma)(struct vmm *vmm, bool write, bool wait,
@@ -133,6 +143,8 @@ static void mock_describe(struct vmm *vmm, char *buf, size_t size)
 }
 
 static const struct hw mock_hw = {
+	.option = "mock",
+	.format = GUEST_PT_VTD,
 	.name = "mock hardware (drivers/iommu/iommu-uapi/mock)",
 	.present = mock_present,
 	.open = mock_open,
@@ -140,20 +152,105 @@ static const struct hw mock_hw = {
 	.describe = mock_describe,
 };
 
+/*
+ * QEMU's edu device behind its SMMUv3. It has a buffer of its own that is filled
+ * and emptied by DMA only, through a page of guest memory, and it does not say
+ * whether a transaction was stopped: what arrives in memory says that.
+ */
+static struct edu edu;
+static __u64 scratch;
+/* By which address the device finds the page, now */
+static __u64 scratch_addr;
+
+static bool edu_present(void)
+{
+	return edu_find() > 0;
+}
+
+static int edu_open(struct vmm *vmm)
+{
+	if (vmm_init(vmm))
+		return -1;
+	vmm->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	vmm->group[0] = edu_open_group(edu_names[0]);
+	if (vmm->container < 0 || vmm->group[0] < 0 ||
+	    ioctl(vmm->group[0], VFIO_GROUP_SET_CONTAINER, &vmm->container) ||
+	    ioctl(vmm->container, VFIO_SET_IOMMU, VFIO_TYPE1_NESTING_IOMMU))
+		return -1;
+	vmm->dev[0] = ioctl(vmm->group[0], VFIO_GROUP_GET_DEVICE_FD,
+			    edu_names[0]);
+	if (vmm->dev[0] < 0 || edu_start(&edu, vmm->dev[0]))
+		return -1;
+	scratch = guest_page(vmm);
+	scratch_addr = scratch;
+	return vmm_map_ram(vmm);
+}
+
+static struct outcome edu_hw_dma(struct vmm *vmm, bool write, bool wait,
+				 __u32 pasid, __u64 addr, void *data,
+				 __u32 len)
+{
+	char *page = guest_ptr(vmm, scratch);
+	bool arrived;
+
+	(void)wait;
+	(void)pasid;
+	if (write) {
+		memcpy(page, data, len);
+		if (edu_dma(&edu, false, scratch_addr, 0, len))
+			give_up("the device");
+		memset(page, 0, len);
+		if (edu_dma(&edu, true, addr, 0, len))
+			give_up("the device");
+		arrived = memmem(vmm->ram, GUEST_RAM_SIZE, data, len);
+	} else {
+		/* The buffer may have old data: begin with none */
+		memset(page, 0, len);
+		if (edu_dma(&edu, false, scratch_addr, 0, len) ||
+		    edu_dma(&edu, false, addr, 0, len) ||
+		    edu_dma(&edu, true, scratch_addr, 0, len))
+			give_up("the device");
+		memcpy(data, page, len);
+		arrived = *(char *)data;
+	}
+	return (struct outcome) {
+		arrived, arrived ? "done" : "stopped, nothing arrives",
+	};
+}
+
+static const struct hw smmuv3_hw = {
+	.option = "smmuv3",
+	.name = "SMMUv3, device \"edu\"",
+	.format = GUEST_PT_ARM,
+	.present = edu_present,
+	.open = edu_open,
+	.dma = edu_hw_dma,
+};
+
 /* ---------------------------------------------------------------------
  * The demonstration
  */
+static const struct hw *const all_hw[] = { &mock_hw, &smmuv3_hw };
 static const struct hw *hw = &mock_hw;
 static struct vmm vmm;
 static struct guest_pt pt;
 static struct iommu_nesting_info info;
-static __u32 pasid;
+static __u32 pasid = NO_PASID;
+/* Guest-physical address of the table of PASIDs, if the IOMMU wants one */
+static __u64 pasid_table;
 static int fault;
+
+static bool has(__u32 feature)
+{
+	return info.features & feature;
+}
 
 static void show_state(void)
 {
 	char buf[80];
 
+	if (!hw->describe)
+		return;
 	hw->describe(&vmm, buf, sizeof(buf));
 	show("the IOMMU has", "%s", buf);
 }
@@ -188,11 +285,12 @@ static void guest_puts(__u64 gpa, const char *text)
 static void show_entry(__u64 va)
 {
 	__u64 gpa = guest_pt_entry(&pt, va, 1), entry = guest_read(&vmm, gpa);
+	bool vtd = hw->format == GUEST_PT_VTD;
 
 	show("page table entry", "%#llx, at guest-physical %#llx%s%s",
 	     (unsigned long long)entry, (unsigned long long)gpa,
-	     entry & VTD_A ? ", accessed" : "",
-	     entry & VTD_D ? ", dirty" : "");
+	     vtd && entry & VTD_A ? ", accessed" : "",
+	     vtd && entry & VTD_D ? ", dirty" : "");
 }
 
 static void show_features(void)
@@ -247,7 +345,8 @@ static void open_container(void)
 	if (_test_cmd_get_nesting_cap(vmm.container, &info))
 		give_up("the container has no nesting capability");
 	show_features();
-	check(info.features & IOMMU_NESTING_FEAT_BIND_PGTBL,
+	check(has(IOMMU_NESTING_FEAT_BIND_PGTBL) ||
+	      has(IOMMU_NESTING_FEAT_BIND_PASID_TABLE),
 	      "page tables can be bound");
 }
 
@@ -259,26 +358,77 @@ static void make_guest(void)
 	show("is host-virtual", "%p", vmm.ram);
 
 	step("Allocate a PASID");
-	if (_test_cmd_pasid_alloc(vmm.container, 1, UINT_MAX, &pasid))
+	if (!_test_cmd_pasid_alloc(vmm.container, 1, UINT_MAX, &pasid)) {
+		show("the kernel chose", "%u", pasid);
+		check(has(IOMMU_NESTING_FEAT_SYSWIDE_PASID),
+		      "PASIDs come from the kernel");
+		return;
+	}
+	if (has(IOMMU_NESTING_FEAT_SYSWIDE_PASID))
 		give_up("cannot allocate a PASID");
-	show("the kernel chose", "%u", pasid);
+	show("the kernel has none", "%s: they are the guest's own",
+	     strerror(errno));
+	check(errno == EOPNOTSUPP, "PASIDs are refused for this reason");
+}
+
+/* SMMUv3 architecture, section 5.4: a table with the one descriptor for @pt */
+static __u64 make_pasid_table(void)
+{
+	const __u64 inner_outer_wbwa = 1ULL << 8 | 1ULL << 10;
+	const __u64 no_ttb1 = 1ULL << 30, valid = 1ULL << 31;
+	const __u64 ips_44 = 4ULL << 32, aa64 = 1ULL << 41;
+	const __u64 record_abort_aset = 7ULL << 45, asid = 1ULL << 48;
+	__u64 table = guest_page(&vmm);
+
+	guest_write(&vmm, table + 8, pt.root);
+	guest_write(&vmm, table + 24, 0xff);
+	guest_write(&vmm, table, (64 - 48) | inner_outer_wbwa | ARM_SH_IS << 4 |
+		    no_ttb1 | valid | ips_44 | aa64 | record_abort_aset | asid);
+	return table;
+}
+
+static int bind_pt(void)
+{
+	if (!pasid_table)
+		return _test_cmd_bind(container_scope(&vmm), &pt, pasid);
+	return _test_cmd_bind_table(container_scope(&vmm),
+				    table_config(IOMMU_PASID_CONFIG_TRANSLATE,
+						 pasid_table, 0));
+}
+
+static int unbind_pt(void)
+{
+	if (!pasid_table)
+		return _test_cmd_unbind(container_scope(&vmm), pasid);
+	return _test_cmd_unbind_table(container_scope(&vmm));
 }
 
 static void bind_page_table(__u64 page)
 {
 	step("Put a guest page table into guest memory (stage 1, the guest's)");
-	guest_pt_init(&pt, &vmm, GUEST_PT_VTD, 4);
+	guest_pt_init(&pt, &vmm, hw->format, 4);
 	guest_map(&pt, VA_BUFFER, page);
+	if (scratch)
+		guest_map(&pt, VA_SCRATCH, scratch);
 	show("root", "guest-physical %#llx, %d levels",
 	     (unsigned long long)pt.root, pt.levels);
 	show("maps", "guest-virtual %#llx", VA_BUFFER);
 	show("to", "guest-physical %#llx", (unsigned long long)page);
 	show_entry(VA_BUFFER);
+	if (!has(IOMMU_NESTING_FEAT_BIND_PGTBL)) {
+		pasid_table = make_pasid_table();
+		show("PASID table", "guest-physical %#llx, one descriptor",
+		     (unsigned long long)pasid_table);
+	}
 
-	step("Bind it to the PASID");
+	if (pasid_table)
+		step("Bind the PASID table to the device");
+	else
+		step("Bind it to the PASID");
 	show_state();
-	if (_test_cmd_bind(container_scope(&vmm), &pt, pasid))
+	if (bind_pt())
 		give_up("cannot bind the page table");
+	scratch_addr = VA_SCRATCH;
 	show_state();
 }
 
@@ -305,7 +455,11 @@ static void do_dma(__u64 page)
 	unsigned int nr;
 	__u64 found;
 
-	step("The device writes by guest-virtual address, with PASID %u", pasid);
+	if (pasid == NO_PASID)
+		step("The device writes by guest-virtual address, without PASID");
+	else
+		step("The device writes by guest-virtual address, with PASID %u",
+		     pasid);
 	out = device_writes(VA_BUFFER, text);
 	show("at guest-virtual", "%#llx: %s", VA_BUFFER, out.text);
 	found = find_in_guest_memory(text, &nr);
@@ -318,9 +472,10 @@ static void do_dma(__u64 page)
 	check(out.done && nr == 1 && found == page,
 	      "what the device wrote is where the guest's table says");
 	show_entry(VA_BUFFER);
-	check((guest_read(&vmm, guest_pt_entry(&pt, VA_BUFFER, 1)) &
-	       (VTD_A | VTD_D)) == (VTD_A | VTD_D),
-	      "the entry is marked accessed and dirty");
+	if (hw->format == GUEST_PT_VTD)
+		check((guest_read(&vmm, guest_pt_entry(&pt, VA_BUFFER, 1)) &
+		       (VTD_A | VTD_D)) == (VTD_A | VTD_D),
+		      "the entry is marked accessed and dirty");
 	out = device_writes(page, "past stage 1");
 	show("at guest-physical", "%#llx: %s", (unsigned long long)page,
 	     out.text);
@@ -408,6 +563,57 @@ static void page_request(__u64 page)
 	      "the transaction got the page");
 }
 
+static const char *reason(__u32 reason)
+{
+	static const char *const reasons[] = {
+		[IOMMU_FAULT_REASON_PASID_FETCH] = "no PASID table there",
+		[IOMMU_FAULT_REASON_BAD_PASID_ENTRY] = "bad PASID entry",
+		[IOMMU_FAULT_REASON_PASID_INVALID] = "bad PASID",
+		[IOMMU_FAULT_REASON_WALK_EABT] = "no page table there",
+		[IOMMU_FAULT_REASON_PTE_FETCH] = "not mapped",
+		[IOMMU_FAULT_REASON_PERMISSION] = "not allowed",
+		[IOMMU_FAULT_REASON_ACCESS] = "not marked accessed",
+		[IOMMU_FAULT_REASON_OOR_ADDRESS] = "out of range",
+	};
+
+	if (reason >= sizeof(reasons) / sizeof(*reasons) || !reasons[reason])
+		return "unknown";
+	return reasons[reason];
+}
+
+/* Hardware that cannot wait for a page stops the device, and says why. */
+static void page_fault(__u64 page)
+{
+	struct iommu_fault record;
+	struct outcome out;
+	char buf[64] = {};
+
+	step("The device touches a page that is not there, and is stopped");
+	fault = fault_open(vmm.dev[0]);
+	if (fault < 0)
+		give_up("cannot open the fault file descriptor");
+	show_entry(VA_LATER);
+	out = hw->dma(&vmm, false, false, pasid, VA_LATER, buf, 4);
+	show("the device reads", "nothing: %s", out.text);
+	check(!out.done, "the device is stopped");
+	if (_test_cmd_fault_read(fault, &record))
+		give_up("no fault was reported");
+	show("a fault is reported", "%s, address %#llx, for %s%s",
+	     reason(record.event.reason),
+	     (unsigned long long)record.event.addr,
+	     record.event.perm & IOMMU_FAULT_PERM_READ ? "reading" : "",
+	     record.event.perm & IOMMU_FAULT_PERM_WRITE ? "writing" : "");
+	check(record.type == IOMMU_FAULT_DMA_UNRECOV &&
+	      record.event.reason == IOMMU_FAULT_REASON_PTE_FETCH &&
+	      record.event.addr == VA_LATER,
+	      "the fault is about that page");
+
+	guest_puts(page, "worth coming back for");
+	guest_map(&pt, record.event.addr, page);
+	show_entry(record.event.addr);
+	device_reads(VA_LATER, "worth coming back for");
+}
+
 static const char *result(int err)
 {
 	switch (err) {
@@ -425,60 +631,95 @@ static const char *result(int err)
 static void show_size_case(const char *name, __u32 argsz, int err,
 			   int expected)
 {
+	enum iommu_payload_id id = pasid_table ?
+		IOMMU_PAYLOAD_BIND_PASID_TABLE : IOMMU_PAYLOAD_BIND_PGTBL;
+
 	printf("      %-34s %8u %13u   %s\n", name, argsz,
-	       info.payloads[IOMMU_PAYLOAD_BIND_PGTBL].size, result(err));
+	       info.payloads[id].size, result(err));
 	check(err == expected, name);
 }
 
-/* @extra: what the bytes beyond those that we know are set to */
-static void size_case(const char *name, __u32 argsz, __u8 extra, int expected)
+/*
+ * The payload under test: on the page table style of hardware a second bind, for
+ * requests without PASID; else the table anew, in place of what is bound.
+ */
+union size_payload {
+	__u32 argsz;
+	struct iommu_gpasid_bind_data pgtbl;
+	struct iommu_pasid_table_config table;
+	__u8 bytes[256];
+};
+
+static __u32 size_fill(union size_payload *payload, __u8 extra)
 {
-	union {
-		struct iommu_gpasid_bind_data bind;
-		__u8 bytes[256];
-	} payload = { .bind = bind_data(&pt, NO_PASID) };
+	__u32 size = pasid_table ? sizeof(payload->table) :
+				   sizeof(payload->pgtbl);
+
+	memset(payload->bytes, extra, sizeof(payload->bytes));
+	if (pasid_table)
+		payload->table = table_config(IOMMU_PASID_CONFIG_TRANSLATE,
+					      pasid_table, 0);
+	else
+		payload->pgtbl = bind_data(&pt, NO_PASID);
+	return size;
+}
+
+/* @extra: what the bytes beyond those that we know are set to */
+static void size_case(const char *name, int more, __u8 extra, int expected)
+{
+	union size_payload payload;
+	__u32 argsz = size_fill(&payload, extra) + more;
 	int err = 0;
 
-	memset(payload.bytes + sizeof(payload.bind), extra,
-	       sizeof(payload.bytes) - sizeof(payload.bind));
-	payload.bind.argsz = argsz;
-	if (nesting_call(container_scope(&vmm), OP_BIND_PGTBL, &payload, argsz))
+	payload.argsz = argsz;
+	if (nesting_call(container_scope(&vmm),
+			 pasid_table ? OP_BIND_PASID_TABLE : OP_BIND_PGTBL,
+			 &payload, argsz))
 		err = errno;
 	show_size_case(name, argsz, err, expected);
-	if (!err && _test_cmd_unbind(container_scope(&vmm), NO_PASID))
+	if (!err && !pasid_table &&
+	    _test_cmd_unbind(container_scope(&vmm), NO_PASID))
 		give_up("cannot unbind");
 }
 
-/* Unbinding needs less than the whole payload: the fields up to gpasid */
+/* Unbinding needs less than the whole payload */
 static void older_user(void)
 {
-	struct iommu_gpasid_bind_data data = {
-		.argsz = offsetofend(struct iommu_gpasid_bind_data, gpasid),
-		.version = IOMMU_UAPI_VERSION_1,
-		.flags = IOMMU_SVA_NO_PASID,
-	};
+	union size_payload payload = {};
 	int err = 0;
 
-	if (_test_cmd_bind(container_scope(&vmm), &pt, NO_PASID))
-		give_up("cannot bind");
-	if (nesting_call(container_scope(&vmm), OP_UNBIND_PGTBL, &data,
-			 data.argsz))
+	if (pasid_table) {
+		payload.table.argsz =
+			offsetofend(struct iommu_pasid_table_config, padding);
+		payload.table.version = IOMMU_UAPI_VERSION_1;
+	} else {
+		payload.pgtbl.argsz =
+			offsetofend(struct iommu_gpasid_bind_data, gpasid);
+		payload.pgtbl.version = IOMMU_UAPI_VERSION_1;
+		payload.pgtbl.flags = IOMMU_SVA_NO_PASID;
+		if (_test_cmd_bind(container_scope(&vmm), &pt, NO_PASID))
+			give_up("cannot bind");
+	}
+	if (nesting_call(container_scope(&vmm),
+			 pasid_table ? OP_UNBIND_PASID_TABLE : OP_UNBIND_PGTBL,
+			 &payload, payload.argsz))
 		err = errno;
-	show_size_case("2 older user, unbind", data.argsz, err, 0);
+	show_size_case("2 older user, unbind", payload.argsz, err, 0);
+	if (pasid_table && bind_pt())
+		give_up("cannot bind the table again");
 }
 
 static void size_cases(void)
 {
-	const __u32 size = sizeof(struct iommu_gpasid_bind_data);
-
-	step("The four size cases, for struct iommu_gpasid_bind_data");
+	step("The four size cases, for struct %s", pasid_table ?
+	     "iommu_pasid_table_config" : "iommu_gpasid_bind_data");
 	printf("      %-34s %8s %13s   %s\n", "case", "argsz", "kernel knows",
 	       "result");
-	size_case("1 exact", size, 0, 0);
+	size_case("1 exact", 0, 0, 0);
 	older_user();
-	size_case("3 newer user, new part is zero", size + 64, 0, 0);
-	size_case("3 newer user, new part is in use", size + 64, 1, E2BIG);
-	size_case("4 misbehaving, cut inside", size - 4, 0, EINVAL);
+	size_case("3 newer user, new part is zero", 64, 0, 0);
+	size_case("3 newer user, new part is in use", 64, 1, E2BIG);
+	size_case("4 misbehaving, cut inside", -4, 0, EINVAL);
 }
 
 static void unbind_page_table(void)
@@ -486,20 +727,31 @@ static void unbind_page_table(void)
 	struct outcome out;
 
 	step("Unbind, and the device is stopped");
-	if (_test_cmd_unbind(container_scope(&vmm), pasid))
+	if (unbind_pt())
 		give_up("cannot unbind");
+	scratch_addr = scratch;
 	show_state();
 	out = device_writes(VA_BUFFER, "too late");
 	show("at guest-virtual", "%#llx: %s", VA_BUFFER, out.text);
 	check(!out.done, "the device is stopped");
-	if (_test_cmd_pasid_free(vmm.container, pasid, pasid))
+	if (pasid != NO_PASID &&
+	    _test_cmd_pasid_free(vmm.container, pasid, pasid))
 		give_up("cannot free the PASID");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	__u64 page, other, later;
 	struct utsname uts;
+	size_t i;
+
+	for (i = 0; argc > 1 && i < sizeof(all_hw) / sizeof(*all_hw); i++)
+		if (!strcmp(argv[1], all_hw[i]->option))
+			hw = all_hw[i];
+	if (argc > 1 && strcmp(argv[1], hw->option)) {
+		fprintf(stderr, "usage: %s [mock|smmuv3]\n", argv[0]);
+		return 2;
+	}
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!hw->present()) {
@@ -520,7 +772,10 @@ int main(void)
 	bind_page_table(page);
 	do_dma(page);
 	change_entry(page, other);
-	page_request(later);
+	if (has(IOMMU_NESTING_FEAT_PAGE_REQUEST))
+		page_request(later);
+	else
+		page_fault(later);
 	size_cases();
 	unbind_page_table();
 

@@ -1,0 +1,783 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of the SMMUv3's part of the IOMMU user API: stream table entries,
+ * commands and events, above all what emulated hardware does not have (PASIDs,
+ * stalls, ATS, range commands).
+ */
+#include <kunit/test.h>
+#include <linux/io-pgtable.h>
+
+#include "arm-smmu-v3-uapi.h"
+
+#define NUM_QWORDS	8
+
+#define BASE_PTR	0x123456789000ULL
+#define OTHER_PTR	0x10000000ULL
+
+struct test_ctx {
+	struct arm_smmu_device smmu;
+	struct arm_smmu_master master;
+	struct arm_smmu_stream streams[2];
+	struct io_pgtable pgtable;
+	struct arm_smmu_domain stage2;
+};
+
+static int test_init(struct kunit *test)
+{
+	struct test_ctx *ctx;
+
+	ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx);
+	test->priv = ctx;
+
+	ctx->smmu.features = ARM_SMMU_FEAT_STALLS | ARM_SMMU_FEAT_ATTR_TYPES_OVR |
+			     ARM_SMMU_FEAT_2_LVL_CDTAB | ARM_SMMU_FEAT_NESTING |
+			     ARM_SMMU_FEAT_TRANS_S1 | ARM_SMMU_FEAT_TRANS_S2 |
+			     ARM_SMMU_FEAT_COHERENCY | ARM_SMMU_FEAT_ATS;
+	ctx->smmu.ias = 48;
+	ctx->smmu.asid_bits = 16;
+	ctx->smmu.ssid_bits = 20;
+	ctx->smmu.pgsize_bitmap = SZ_4K | SZ_2M | SZ_1G | SZ_16K | SZ_32M |
+				  SZ_64K | SZ_512M;
+	ctx->streams[0].id = 0x11;
+	ctx->streams[1].id = 0x22;
+	ctx->master.smmu = &ctx->smmu;
+	ctx->master.streams = ctx->streams;
+	ctx->master.num_streams = 2;
+	ctx->master.ssid_bits = 20;
+
+	ctx->pgtable.cfg.arm_lpae_s2_cfg.vttbr = 0x5a5a5a5a000ULL;
+	ctx->pgtable.cfg.arm_lpae_s2_cfg.vtcr.ps = 5;
+	ctx->pgtable.cfg.arm_lpae_s2_cfg.vtcr.sh = 3;
+	ctx->pgtable.cfg.arm_lpae_s2_cfg.vtcr.sl = 2;
+	ctx->pgtable.cfg.arm_lpae_s2_cfg.vtcr.tsz = 16;
+	ctx->stage2.pgtbl_ops = &ctx->pgtable.ops;
+	ctx->stage2.stage = ARM_SMMU_DOMAIN_S2;
+	ctx->stage2.s2_cfg.vmid = 0x77;
+	return 0;
+}
+
+static struct iommu_pasid_table_config make_cfg(u8 config, u64 base)
+{
+	return (struct iommu_pasid_table_config) {
+		.argsz = sizeof(struct iommu_pasid_table_config),
+		.version = IOMMU_UAPI_VERSION_1,
+		.format = IOMMU_PASID_FORMAT_ARM_SMMUV3,
+		.config = config,
+		.base_ptr = base,
+	};
+}
+
+static struct iommu_pasid_table_config make_pasid_cfg(u64 base, u8 bits, u8 s1fmt,
+						      u8 s1dss)
+{
+	struct iommu_pasid_table_config cfg =
+		make_cfg(IOMMU_PASID_CONFIG_TRANSLATE, base);
+
+	cfg.pasid_bits = bits;
+	cfg.vendor.smmuv3.s1fmt = s1fmt;
+	cfg.vendor.smmuv3.s1dss = s1dss;
+	return cfg;
+}
+
+/*
+ * Stream table entries
+ */
+struct test_writer {
+	struct arm_smmu_entry_writer writer;
+	struct kunit *test;
+	const __le64 *from;
+	const __le64 *to;
+	__le64 *entry;
+	unsigned int syncs;
+	bool invalid;
+};
+
+/* MEV may be early or late: all it does is that like events may be merged. */
+static bool looks_like(const __le64 *entry, const __le64 *used,
+		       const __le64 *other)
+{
+	__le64 differ;
+	int i;
+
+	for (i = 0; i < NUM_QWORDS; i++) {
+		differ = (entry[i] & used[i]) ^ other[i];
+		if (i == 1)
+			differ &= cpu_to_le64(~STRTAB_STE_1_MEV);
+		if (differ)
+			return false;
+	}
+	return true;
+}
+
+/* Whenever the hardware may look, it sees the old entry or the new one. */
+static void test_writer_sync(struct arm_smmu_entry_writer *writer)
+{
+	struct test_writer *w = container_of(writer, struct test_writer, writer);
+	__le64 used[NUM_QWORDS] = {};
+
+	w->syncs++;
+	if (!(w->entry[0] & cpu_to_le64(STRTAB_STE_0_V))) {
+		w->invalid = true;
+		return;
+	}
+	arm_smmu_get_ste_used(w->entry, used);
+	KUNIT_EXPECT_TRUE(w->test,
+			  looks_like(w->entry, used, w->from) ||
+			  looks_like(w->entry, used, w->to));
+}
+
+static const struct arm_smmu_entry_writer_ops test_writer_ops = {
+	.sync = test_writer_sync,
+	.get_used = arm_smmu_get_ste_used,
+};
+
+static void expect_transition(struct kunit *test,
+			      const struct arm_smmu_ste *from,
+			      const struct arm_smmu_ste *to,
+			      unsigned int syncs, bool hitless)
+{
+	struct arm_smmu_ste entry = *from;
+	struct test_writer w = {
+		.writer.ops = &test_writer_ops,
+		.test = test,
+		.from = from->data,
+		.to = to->data,
+		.entry = entry.data,
+	};
+
+	arm_smmu_write_entry(&w.writer, entry.data, to->data);
+	KUNIT_EXPECT_EQ(test, syncs, w.syncs);
+	KUNIT_EXPECT_EQ(test, !hitless, w.invalid);
+	KUNIT_EXPECT_MEMEQ(test, entry.data, to->data, sizeof(entry));
+}
+
+static void make_ste(struct test_ctx *ctx, struct arm_smmu_ste *ste,
+		     struct iommu_pasid_table_config cfg, bool ats)
+{
+	arm_smmu_uapi_make_ste(ste, &ctx->master, &ctx->stage2, &cfg, ats);
+}
+
+static void test_ste_fields(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_ste ste, s2;
+	u64 w0, w1;
+
+	arm_smmu_make_s2_domain_ste(&s2, &ctx->master, &ctx->stage2, false);
+	make_ste(ctx, &ste, make_pasid_cfg(BASE_PTR, 9,
+					   IOMMU_PASID_SMMUV3_S1FMT_64K_L2,
+					   IOMMU_PASID_SMMUV3_S1DSS_BYPASS),
+		 true);
+	w0 = le64_to_cpu(ste.data[0]);
+	w1 = le64_to_cpu(ste.data[1]);
+	/* IHI 0070, section 5.2: V, Config 0b111, S1Fmt, S1ContextPtr, S1CDMax */
+	KUNIT_EXPECT_EQ(test, w0, 1ULL | 7ULL << 1 | 2ULL << 4 | BASE_PTR |
+				  9ULL << 59);
+	/* S1DSS, S1CIR, S1COR, S1CSH, MEV, S1STALLD, EATS, STRW = EL1, SHCFG */
+	KUNIT_EXPECT_EQ(test, w1, 1ULL | 1ULL << 2 | 1ULL << 4 | 3ULL << 6 |
+				  1ULL << 19 | 1ULL << 27 | 1ULL << 28 |
+				  1ULL << 44);
+	/* Stage 2 is the domain's */
+	KUNIT_EXPECT_EQ(test, ste.data[2], s2.data[2]);
+	KUNIT_EXPECT_EQ(test, ste.data[3], s2.data[3]);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(ste.data[2]) & 0xffff, 0x77ULL);
+
+	/* One descriptor: the other fields mean nothing and are not taken over */
+	make_ste(ctx, &ste, make_pasid_cfg(BASE_PTR, 0,
+					   IOMMU_PASID_SMMUV3_S1FMT_4K_L2,
+					   IOMMU_PASID_SMMUV3_S1DSS_BYPASS),
+		 false);
+	w0 = le64_to_cpu(ste.data[0]);
+	w1 = le64_to_cpu(ste.data[1]);
+	KUNIT_EXPECT_EQ(test, w0, 1ULL | 7ULL << 1 | BASE_PTR);
+	KUNIT_EXPECT_EQ(test, w1 & (STRTAB_STE_1_S1DSS | STRTAB_STE_1_EATS), 2ULL);
+
+	/* Without stalls in hardware, S1STALLD would be illegal */
+	ctx->smmu.features &= ~ARM_SMMU_FEAT_STALLS;
+	make_ste(ctx, &ste, make_cfg(IOMMU_PASID_CONFIG_TRANSLATE, BASE_PTR),
+		 false);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(ste.data[1]) & STRTAB_STE_1_S1STALLD,
+			0ULL);
+
+	make_ste(ctx, &ste, make_cfg(IOMMU_PASID_CONFIG_BYPASS, 0), false);
+	KUNIT_EXPECT_MEMEQ(test, ste.data, s2.data, sizeof(ste));
+	make_ste(ctx, &ste, make_cfg(IOMMU_PASID_CONFIG_ABORT, 0), true);
+	arm_smmu_make_abort_ste(&s2);
+	KUNIT_EXPECT_MEMEQ(test, ste.data, s2.data, sizeof(ste));
+}
+
+/* All transitions between the five kinds of entry, both directions */
+static void test_ste_transitions(struct kunit *test)
+{
+	/*
+	 * Number of updates by [from][to]. Stage 1 of the host is tagged with
+	 * VMID 0: to and from any stage 2, two words change, Config and the
+	 * VMID, and no store can change both.
+	 */
+	enum { BYPASS, ABORT, S1, S2, NESTED, NR };
+	static const u8 syncs[NR][NR] = {
+		[BYPASS]  = { 0, 2, 3, 2, 2 },
+		[ABORT]	  = { 2, 0, 2, 2, 2 },
+		[S1]	  = { 3, 2, 0, 3, 3 },
+		[S2]	  = { 2, 2, 3, 0, 2 },
+		[NESTED]  = { 2, 2, 3, 2, 0 },
+	};
+	static const bool breaks[NR][NR] = {
+		[S1][S2] = true,
+		[S1][NESTED] = true,
+		[S2][S1] = true,
+		[NESTED][S1] = true,
+	};
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_ste ste[NR];
+	int from, to;
+
+	arm_smmu_make_bypass_ste(&ctx->smmu, &ste[BYPASS]);
+	arm_smmu_make_abort_ste(&ste[ABORT]);
+	ctx->master.cd_table.cdtab_dma = 0xF0F0F0F0F0C0;
+	ctx->master.cd_table.s1cdmax = 4;
+	arm_smmu_make_cdtable_ste(&ste[S1], &ctx->master, true,
+				  STRTAB_STE_1_S1DSS_SSID0);
+	arm_smmu_make_s2_domain_ste(&ste[S2], &ctx->master, &ctx->stage2, true);
+	make_ste(ctx, &ste[NESTED],
+		 make_pasid_cfg(BASE_PTR, 4, IOMMU_PASID_SMMUV3_S1FMT_LINEAR,
+				IOMMU_PASID_SMMUV3_S1DSS_SSID0), true);
+
+	for (from = 0; from < NR; from++)
+		for (to = 0; to < NR; to++)
+			expect_transition(test, &ste[from], &ste[to],
+					  syncs[from][to], !breaks[from][to]);
+}
+
+/* Replacing one table by another */
+static void test_ste_replace(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_ste a, b;
+
+	/* Another address, another size: one word */
+	make_ste(ctx, &a, make_pasid_cfg(BASE_PTR, 4, 0, 0), false);
+	make_ste(ctx, &b, make_pasid_cfg(OTHER_PTR, 5, 2, 0), false);
+	expect_transition(test, &a, &b, 1, true);
+
+	/* Another treatment of requests without PASID: one word */
+	make_ste(ctx, &b, make_pasid_cfg(BASE_PTR, 4, 0, 2), false);
+	expect_transition(test, &a, &b, 1, true);
+
+	/* Both at once cannot be told to the hardware in one store */
+	make_ste(ctx, &b, make_pasid_cfg(OTHER_PTR, 4, 0, 2), false);
+	expect_transition(test, &a, &b, 3, false);
+
+	/* ATS on or off: one word, and so hitless on the way to stage 2 */
+	make_ste(ctx, &b, make_pasid_cfg(BASE_PTR, 4, 0, 0), true);
+	expect_transition(test, &a, &b, 1, true);
+	expect_transition(test, &b, &a, 1, true);
+}
+
+static void test_check_config(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct iommu_pasid_table_config cfg;
+
+	cfg = make_cfg(IOMMU_PASID_CONFIG_BYPASS, ~0ULL);
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
+	cfg = make_pasid_cfg(BASE_PTR, 20, IOMMU_PASID_SMMUV3_S1FMT_LINEAR, 0);
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
+	ctx->master.ssid_bits = 19;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
+			-EINVAL);
+
+	cfg = make_cfg(IOMMU_PASID_CONFIG_TRANSLATE, BIT_ULL(52));
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
+			-EINVAL);
+	cfg.base_ptr = BIT_ULL(48);
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
+			-EINVAL);
+	cfg.base_ptr = BIT_ULL(47) + 32;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
+			-EINVAL);
+	cfg.base_ptr = BIT_ULL(47) + 64;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
+
+	/* 16 bits: 64 entries of 8 bytes in the first level, or 1024 */
+	cfg = make_pasid_cfg(BASE_PTR + SZ_512, 16,
+			     IOMMU_PASID_SMMUV3_S1FMT_64K_L2, 0);
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
+	cfg.base_ptr = BASE_PTR + SZ_256;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
+			-EINVAL);
+	cfg = make_pasid_cfg(OTHER_PTR + SZ_8K, 16,
+			     IOMMU_PASID_SMMUV3_S1FMT_4K_L2, 0);
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
+	cfg.base_ptr = OTHER_PTR + SZ_4K;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
+			-EINVAL);
+	/* A first level of one entry */
+	cfg = make_pasid_cfg(BASE_PTR + 64, 6, IOMMU_PASID_SMMUV3_S1FMT_4K_L2, 0);
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
+	ctx->smmu.features &= ~ARM_SMMU_FEAT_2_LVL_CDTAB;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
+			-EINVAL);
+	cfg.vendor.smmuv3.s1fmt = 3;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
+			-EINVAL);
+}
+
+static void test_supported(struct kunit *test)
+{
+	static const u32 needed[] = {
+		ARM_SMMU_FEAT_NESTING, ARM_SMMU_FEAT_TRANS_S1,
+		ARM_SMMU_FEAT_TRANS_S2, ARM_SMMU_FEAT_COHERENCY,
+	};
+	struct test_ctx *ctx = test->priv;
+	int i;
+
+	KUNIT_EXPECT_TRUE(test, arm_smmu_uapi_supported(&ctx->master));
+	for (i = 0; i < ARRAY_SIZE(needed); i++) {
+		ctx->smmu.features &= ~needed[i];
+		KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_supported(&ctx->master));
+		ctx->smmu.features |= needed[i];
+	}
+	ctx->smmu.features |= ARM_SMMU_FEAT_STALL_FORCE;
+	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_supported(&ctx->master));
+	ctx->smmu.features &= ~ARM_SMMU_FEAT_STALL_FORCE;
+	ctx->master.stall_enabled = true;
+	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_supported(&ctx->master));
+}
+
+static void test_registers(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct iommu_nesting_info a = {}, b = {};
+	u32 hw[6], idr[6];
+
+	memset(hw, 0xff, sizeof(hw));
+	ctx->master.ssid_bits = 7;
+	arm_smmu_uapi_mask_idr(&ctx->master, true, hw, idr);
+	/* S1P, TTF 2, COHACC, ATS, ASID16, CD2L, TTENDIAN, no stalls, TERM */
+	KUNIT_EXPECT_EQ(test, idr[0], BIT(1) | 2 << 2 | BIT(4) | BIT(10) |
+				      BIT(12) | BIT(19) | 3 << 21 | 1 << 24 |
+				      BIT(26));
+	KUNIT_EXPECT_EQ(test, idr[1], 7U << 6);
+	KUNIT_EXPECT_EQ(test, idr[2], 0U);
+	KUNIT_EXPECT_EQ(test, idr[3], BIT(2) | BIT(9) | BIT(10) | 3 << 11);
+	KUNIT_EXPECT_EQ(test, idr[4], 0U);
+	KUNIT_EXPECT_EQ(test, idr[5], 7 | 7 << 4 | 3 << 10);
+
+	ctx->smmu.features |= ARM_SMMU_FEAT_HA;
+	arm_smmu_uapi_mask_idr(&ctx->master, false, hw, idr);
+	KUNIT_EXPECT_EQ(test, idr[0] & (IDR0_ATS | IDR0_HTTU), 1U << 6);
+	ctx->smmu.features |= ARM_SMMU_FEAT_HD;
+	arm_smmu_uapi_mask_idr(&ctx->master, false, hw, idr);
+	KUNIT_EXPECT_EQ(test, idr[0] & IDR0_HTTU, 2U << 6);
+
+	/* Two devices of one SMMU, then of another */
+	memcpy(a.vendor.smmuv3.idr, idr, sizeof(idr));
+	a.vendor.smmuv3.flags = IOMMU_NESTING_INFO_SMMUV3_VALID;
+	b = a;
+	a.vendor.smmuv3.idr[0] |= IDR0_ATS;
+	b.vendor.smmuv3.idr[1] = 3 << 6;
+	arm_smmu_uapi_info_merge(&a, &b);
+	KUNIT_EXPECT_MEMEQ(test, &a, &b, sizeof(a));
+	b.vendor.smmuv3.idr[5] ^= IDR5_GRAN16K;
+	arm_smmu_uapi_info_merge(&a, &b);
+	KUNIT_EXPECT_EQ(test, a.vendor.smmuv3.flags, 0U);
+	KUNIT_EXPECT_EQ(test, a.vendor.smmuv3.idr[5], 0U);
+}
+
+/*
+ * Commands, as the hardware understands them: opcode, fields and range are taken
+ * out of the encoded words by numbers from the architecture.
+ */
+#define MAX_CMDS	1024
+
+struct recorder {
+	struct kunit *test;
+	unsigned int nr;
+	u64 cmd[MAX_CMDS][2];
+};
+
+static void record(void *data, struct arm_smmu_cmdq_ent *cmd)
+{
+	struct recorder *rec = data;
+
+	KUNIT_ASSERT_LT(rec->test, rec->nr, MAX_CMDS);
+	KUNIT_EXPECT_EQ(rec->test, arm_smmu_cmdq_build_cmd(rec->cmd[rec->nr++],
+							   cmd), 0);
+}
+
+static struct recorder *new_recorder(struct kunit *test)
+{
+	struct recorder *rec = kunit_kzalloc(test, sizeof(*rec), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, rec);
+	rec->test = test;
+	return rec;
+}
+
+static struct arm_smmu_uapi_inv make_req(struct test_ctx *ctx)
+{
+	return (struct arm_smmu_uapi_inv) { .master = &ctx->master, .vmid = 0x77 };
+}
+
+static void test_cmd_encoding(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct recorder *rec = new_recorder(test);
+	struct arm_smmu_uapi_inv req = make_req(ctx);
+
+	arm_smmu_uapi_emit_tlb(&req, record, rec);
+	req.has_asid = true;
+	req.asid = 0xabcd;
+	arm_smmu_uapi_emit_tlb(&req, record, rec);
+	req.has_range = true;
+	req.first = 0xffff123456789000ULL;
+	req.last = req.first + SZ_4K - 1;
+	req.leaf = true;
+	arm_smmu_uapi_emit_tlb(&req, record, rec);
+	req.has_asid = false;
+	req.leaf = false;
+	arm_smmu_uapi_emit_tlb(&req, record, rec);
+	KUNIT_ASSERT_EQ(test, rec->nr, 4U);
+	/* NH_ALL, NH_ASID, NH_VA, NH_VAA: VMID in 47:32, ASID in 63:48 */
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][0], 0x0000007700000010ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][1], 0ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[1][0], 0xabcd007700000011ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[1][1], 0ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[2][0], 0xabcd007700000012ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[2][1], 0xffff123456789001ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[3][0], 0x0000007700000013ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[3][1], 0xffff123456789000ULL);
+
+	/* Each of the device's streams; PASID in 31:12 */
+	rec->nr = 0;
+	req = make_req(ctx);
+	arm_smmu_uapi_emit_cd(&req, record, rec);
+	req.has_ssid = true;
+	req.ssid = 0xfedcb;
+	arm_smmu_uapi_emit_cd(&req, record, rec);
+	KUNIT_ASSERT_EQ(test, rec->nr, 4U);
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][0], 0x0000001100000006ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[1][0], 0x0000002200000006ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[2][0], 0x00000011fedcb005ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[3][0], 0x00000022fedcb005ULL);
+	/* Not only the leaf: a first level may be cached as well */
+	KUNIT_EXPECT_EQ(test, rec->cmd[2][1], 0ULL);
+}
+
+static void test_atc(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct recorder *rec = new_recorder(test);
+	struct arm_smmu_uapi_inv req = make_req(ctx);
+
+	/* No ATS, no ATC */
+	arm_smmu_uapi_emit_atc(&req, record, rec);
+	KUNIT_EXPECT_EQ(test, rec->nr, 0U);
+
+	ctx->master.ats_enabled = true;
+	arm_smmu_uapi_emit_atc(&req, record, rec);
+	KUNIT_ASSERT_EQ(test, rec->nr, 2U);
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][0], 0x0000001100000040ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][1], 52ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[1][0], 0x0000002200000040ULL);
+
+	rec->nr = 0;
+	req.has_ssid = true;
+	req.ssid = 5;
+	req.has_range = true;
+	req.first = 7 * SZ_4K;
+	req.last = 11 * SZ_4K - 1;
+	arm_smmu_uapi_emit_atc(&req, record, rec);
+	/* SSV, PASID; pages 7 to 10 are in an aligned 16 */
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][0], 0x0000001100005840ULL);
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][1], 4ULL);
+
+	/* The last page there is, and all pages */
+	rec->nr = 0;
+	req.first = ~0ULL << 12;
+	req.last = ~0ULL;
+	arm_smmu_uapi_emit_atc(&req, record, rec);
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][1], ~0ULL << 12);
+	rec->nr = 0;
+	req.first = 0;
+	arm_smmu_uapi_emit_atc(&req, record, rec);
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][1] & 0x3f, 52ULL);
+
+	/* Without PASID: all PASIDs too */
+	rec->nr = 0;
+	req.ssid = IOMMU_NO_PASID;
+	arm_smmu_uapi_emit_atc(&req, record, rec);
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][0], 0x0000001100000040ULL);
+}
+
+/* Does a command hit a page of a table with granule 2^@tg? */
+static bool cmd_hits(const u64 *cmd, unsigned int tg, u64 va)
+{
+	unsigned int op = cmd[0] & 0xff;
+	unsigned int cmd_tg = (cmd[1] >> 10) & 3;
+	unsigned int num = (cmd[0] >> 12) & 31, scale = (cmd[0] >> 20) & 31;
+	u64 addr = cmd[1] & ~0xfffULL, pages;
+
+	if (op == CMDQ_OP_TLBI_NH_ALL)
+		return true;
+	if (!cmd_tg)
+		return va >> tg == addr >> tg;
+	if (tg != 10 + 2 * cmd_tg)
+		return false;
+	pages = (u64)(num + 1) << scale;
+	return (va >> tg) - (addr >> tg) < pages;
+}
+
+static bool is_covered(struct recorder *rec, unsigned int tg, u64 va)
+{
+	unsigned int i;
+
+	for (i = 0; i < rec->nr; i++)
+		if (cmd_hits(rec->cmd[i], tg, va))
+			return true;
+	return false;
+}
+
+/* Bounded in number, legal, and covering whatever the guest's granule is */
+static void check_range(struct kunit *test, struct recorder *rec, u64 addr,
+			u64 granule, u64 nr)
+{
+	struct test_ctx *ctx = test->priv;
+	struct iommu_cache_invalidate_info inv = {
+		.cache = IOMMU_CACHE_INV_TYPE_IOTLB,
+		.granularity = IOMMU_INV_GRANU_ADDR,
+		.granu.addr_info = {
+			.flags = IOMMU_INV_ADDR_FLAGS_ARCHID,
+			.archid = 3,
+			.addr = addr,
+			.granule_size = granule,
+			.nb_granules = nr,
+		},
+	};
+	struct arm_smmu_uapi_inv req = make_req(ctx);
+	unsigned int tg, i;
+	u64 size;
+
+	KUNIT_ASSERT_EQ(test, arm_smmu_uapi_decode_inv(&req, &inv), 0);
+	rec->nr = 0;
+	arm_smmu_uapi_emit_tlb(&req, record, rec);
+	KUNIT_EXPECT_GT(test, rec->nr, 0U);
+	if (ctx->smmu.features & ARM_SMMU_FEAT_RANGE_INV)
+		KUNIT_EXPECT_LE(test, rec->nr, 3U * 8);
+	else
+		KUNIT_EXPECT_LE(test, rec->nr, 512U);
+
+	for (i = 0; i < rec->nr; i++) {
+		u64 *cmd = rec->cmd[i];
+
+		/* Scope: our VMID, and no range of one page */
+		KUNIT_EXPECT_EQ(test, (cmd[0] >> 32) & 0xffff, 0x77ULL);
+		if ((cmd[1] >> 10) & 3)
+			KUNIT_EXPECT_NE(test, cmd[0] & 0x1f1f000, 0ULL);
+		else
+			KUNIT_EXPECT_EQ(test, cmd[0] & 0x1f1f000, 0ULL);
+	}
+
+	size = granule * nr;
+	for (tg = 12; tg <= 16; tg += 2) {
+		if (!(ctx->smmu.pgsize_bitmap & BIT(tg)))
+			continue;
+		for (i = 0; i <= 64; i++) {
+			u64 at = i == 64 ? size - 1 : size / 64 * i;
+
+			KUNIT_EXPECT_TRUE(test, is_covered(rec, tg, addr + at));
+		}
+	}
+}
+
+static void check_ranges(struct kunit *test)
+{
+	static const u64 granules[] = {
+		SZ_4K, SZ_8K, SZ_16K, SZ_64K, SZ_2M, SZ_32M, SZ_512M, SZ_1G,
+		BIT_ULL(39), BIT_ULL(48), BIT_ULL(63),
+	};
+	static const u64 counts[] = {
+		1, 2, 3, 31, 32, 33, 511, 512, 513, 0x12345, BIT_ULL(20) - 1,
+		BIT_ULL(31), BIT_ULL(32) - 1, BIT_ULL(32), BIT_ULL(36) + 1,
+		BIT_ULL(51) - 1, BIT_ULL(52) - 1,
+	};
+	struct recorder *rec = new_recorder(test);
+	u64 size, end;
+	int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(granules); i++) {
+		for (j = 0; j < ARRAY_SIZE(counts); j++) {
+			if (check_mul_overflow(granules[i], counts[j], &size))
+				continue;
+			check_range(test, rec, 0, granules[i], counts[j]);
+			if (!check_add_overflow(granules[i] * 5, size - 1, &end))
+				check_range(test, rec, granules[i] * 5,
+					    granules[i], counts[j]);
+			/* Up to the last byte of the address space */
+			check_range(test, rec, -size, granules[i], counts[j]);
+		}
+	}
+}
+
+static void test_range_normal(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+
+	ctx->smmu.features |= ARM_SMMU_FEAT_RANGE_INV;
+	check_ranges(test);
+	ctx->smmu.pgsize_bitmap = SZ_16K | SZ_32M;
+	check_ranges(test);
+	ctx->smmu.pgsize_bitmap = SZ_64K | SZ_512M;
+	check_ranges(test);
+}
+
+static void test_range_without_ril(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+
+	check_ranges(test);
+	ctx->smmu.pgsize_bitmap = SZ_64K | SZ_512M;
+	check_ranges(test);
+}
+
+static void test_decode_inv(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_uapi_inv req = make_req(ctx);
+	struct iommu_cache_invalidate_info inv = {
+		.granularity = IOMMU_INV_GRANU_PASID,
+		.granu.pasid_info = {
+			.flags = IOMMU_INV_PASID_FLAGS_PASID |
+				 IOMMU_INV_PASID_FLAGS_ARCHID,
+			.archid = 0xffff,
+			.pasid = 0xfffff,
+		},
+	};
+
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_decode_inv(&req, &inv), 0);
+	KUNIT_EXPECT_TRUE(test, req.has_asid && req.has_ssid && !req.has_range);
+	KUNIT_EXPECT_EQ(test, req.asid, 0xffff);
+	KUNIT_EXPECT_EQ(test, req.ssid, 0xfffffU);
+
+	/* What the hardware does not have is refused, not cut */
+	ctx->smmu.asid_bits = 8;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_decode_inv(&req, &inv), -EINVAL);
+	inv.granu.pasid_info.archid = 0xff;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_decode_inv(&req, &inv), 0);
+	ctx->master.ssid_bits = 19;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_decode_inv(&req, &inv), -EINVAL);
+	inv.granu.pasid_info.pasid = BIT_ULL(40);
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_decode_inv(&req, &inv), -EINVAL);
+
+	/* Unused fields may hold anything */
+	inv.granu.pasid_info.flags = IOMMU_INV_PASID_FLAGS_NO_PASID;
+	inv.granu.pasid_info.archid = ~0U;
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_decode_inv(&req, &inv), 0);
+	KUNIT_EXPECT_FALSE(test, req.has_asid);
+	KUNIT_EXPECT_TRUE(test, req.has_ssid);
+	KUNIT_EXPECT_EQ(test, req.ssid, 0U);
+}
+
+static void test_events(struct kunit *test)
+{
+	static const struct {
+		u8 id, class;
+		bool s2, guests;
+		u32 reason;
+	} cases[] = {
+		{ 0x01, 2, false, false },
+		{ 0x02, 0, false, false },
+		{ 0x03, 0, false, false },
+		{ 0x04, 0, false, false },
+		{ 0x06, 0, false, true, IOMMU_FAULT_REASON_PASID_INVALID },
+		{ 0x07, 0, false, false },
+		{ 0x08, 0, false, true, IOMMU_FAULT_REASON_PASID_INVALID },
+		{ 0x09, 0, false, true, IOMMU_FAULT_REASON_PASID_FETCH },
+		{ 0x0a, 0, false, true, IOMMU_FAULT_REASON_BAD_PASID_ENTRY },
+		{ 0x0b, 1, false, true, IOMMU_FAULT_REASON_WALK_EABT },
+		{ 0x0b, 1, true, false },
+		{ 0x10, 2, false, true, IOMMU_FAULT_REASON_PTE_FETCH },
+		{ 0x10, 2, true, false },
+		{ 0x10, 0, true, true, IOMMU_FAULT_REASON_PASID_FETCH },
+		{ 0x10, 1, true, true, IOMMU_FAULT_REASON_WALK_EABT },
+		{ 0x10, 3, false, false },
+		{ 0x11, 2, false, true, IOMMU_FAULT_REASON_OOR_ADDRESS },
+		{ 0x11, 2, true, false },
+		{ 0x12, 2, false, true, IOMMU_FAULT_REASON_ACCESS },
+		{ 0x13, 2, false, true, IOMMU_FAULT_REASON_PERMISSION },
+		{ 0x13, 2, true, false },
+		{ 0x13, 0, true, true, IOMMU_FAULT_REASON_PASID_FETCH },
+		{ 0x20, 2, false, false },
+		{ 0x24, 0, false, false },
+	};
+	struct iommu_fault_unrecoverable event;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		/* SID, SSV, SSID; RnW, InD, PnU; address; IPA */
+		u64 evt[4] = {
+			0x77ULL << 32 | 0xfedcb000 | BIT(11) | cases[i].id,
+			BIT_ULL(33) | BIT_ULL(34) | BIT_ULL(35) |
+			(u64)cases[i].s2 << 39 | (u64)cases[i].class << 40,
+			0xffff123456789abcULL,
+			0x0000765432109000ULL,
+		};
+		bool has_input = cases[i].id >= 0x0b;
+		bool has_fetch = cases[i].s2;
+
+		KUNIT_EXPECT_EQ(test, arm_smmu_uapi_decode_evt(evt, &event),
+				cases[i].guests);
+		if (!cases[i].guests)
+			continue;
+		KUNIT_EXPECT_EQ(test, event.reason, cases[i].reason);
+		KUNIT_EXPECT_EQ(test, event.pasid, 0xfedcbU);
+		KUNIT_EXPECT_EQ(test, event.flags,
+				IOMMU_FAULT_UNRECOV_PASID_VALID |
+				(has_input ? IOMMU_FAULT_UNRECOV_ADDR_VALID : 0) |
+				(has_fetch ? IOMMU_FAULT_UNRECOV_FETCH_ADDR_VALID :
+				 0));
+		KUNIT_EXPECT_EQ(test, event.addr, has_input ? evt[2] : 0);
+		/* Never a physical address */
+		KUNIT_EXPECT_EQ(test, event.fetch_addr, has_fetch ? evt[3] : 0);
+		KUNIT_EXPECT_EQ(test, event.perm, has_input ?
+				IOMMU_FAULT_PERM_READ | IOMMU_FAULT_PERM_EXEC |
+				IOMMU_FAULT_PERM_PRIV : 0);
+		/* A write without PASID */
+		evt[0] &= ~BIT_ULL(11);
+		evt[1] &= ~(BIT_ULL(33) | BIT_ULL(34) | BIT_ULL(35));
+		KUNIT_EXPECT_TRUE(test, arm_smmu_uapi_decode_evt(evt, &event));
+		KUNIT_EXPECT_EQ(test, event.pasid, 0U);
+		KUNIT_EXPECT_EQ(test, event.perm,
+				has_input ? IOMMU_FAULT_PERM_WRITE : 0);
+	}
+}
+
+static struct kunit_case arm_smmu_uapi_test_cases[] = {
+	KUNIT_CASE(test_supported),
+	KUNIT_CASE(test_registers),
+	KUNIT_CASE(test_check_config),
+	KUNIT_CASE(test_ste_fields),
+	KUNIT_CASE(test_ste_transitions),
+	KUNIT_CASE(test_ste_replace),
+	KUNIT_CASE(test_decode_inv),
+	KUNIT_CASE(test_cmd_encoding),
+	KUNIT_CASE(test_range_normal),
+	KUNIT_CASE(test_range_without_ril),
+	KUNIT_CASE(test_atc),
+	KUNIT_CASE(test_events),
+	{},
+};
+
+static struct kunit_suite arm_smmu_uapi_test_suite = {
+	.name = "arm-smmu-v3-uapi",
+	.init = test_init,
+	.test_cases = arm_smmu_uapi_test_cases,
+};
+
+kunit_test_suites(&arm_smmu_uapi_test_suite);
+
+MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
+MODULE_DESCRIPTION("KUnit tests of the SMMUv3's part of the IOMMU user API");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,883 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SMMUv3: guest PASID tables on behalf of user space
+ *
+ * A guest's table of context descriptors (stage 1) is put on top of the domain
+ * that the device is attached to (stage 2) by changing the device's stream table
+ * entry and nothing else. The domain stays attached as far as the IOMMU core is
+ * concerned, and on its list of devices as far as this driver is concerned, so
+ * that mapping, unmapping and MSIs go on as before.
+ *
+ * Who trusts whom: all that comes from the guest is addresses in its own memory,
+ * which the hardware reads through stage 2, and numbers that are checked here.
+ * Commands are built from fields, with the VMID of the domain and the StreamIDs
+ * of the device, so a guest reaches the caches of no other. No command can be
+ * illegal, for an illegal one would stop the queue of all.
+ *
+ * Lifetimes:
+ *
+ * master->bond is set from before the guest's table is in the stream table entry
+ * until after it has been taken out and the events that it has caused are
+ * handled. Any other attach takes the table out as well and clears master->bond;
+ * an unbind that comes later then leaves the hardware alone. The core frees the
+ * bond when the unbind has returned. bond->priv says what the stream table entry
+ * was last made of, for the way back.
+ *
+ * When the table is taken out, what was cached of it goes before the unbind
+ * returns: context descriptors, TLB entries of the VMID's stage 1, device TLB.
+ * Nothing of one binding is left for the next, which may be another guest's.
+ *
+ * Locks, outermost first:
+ *
+ *   the core's udev->lock	held for writing by bind and unbind, for reading
+ *				by invalidate
+ *   arm_smmu_asid_lock		serialises all changes of stream table entries;
+ *				under the group's mutex in the attach path
+ *   smmu->streams_mutex	held by the event thread while it uses
+ *				master->bond
+ *   smmu_domain->devices_lock	flag master_domain->nested, which the unmap path
+ *				looks at
+ *
+ * Invalidations take none of the driver's locks, and allocate nothing.
+ */
+#include <linux/iopoll.h>
+#include <linux/log2.h>
+#include <linux/pci-ats.h>
+#include <linux/pci.h>
+#include <kunit/visibility.h>
+
+#include "arm-smmu-v3-uapi.h"
+
+/* How long an unbind waits for the event thread to come past its events */
+#define EVTQ_DRAIN_POLL_US	50
+#define EVTQ_DRAIN_TIMEOUT_US	100000
+
+/*
+ * Without range commands, more pages than this are not worth a command each:
+ * all of the guest's entries go. The host's own SVA draws the line there too.
+ */
+#define MAX_PAGE_CMDS		512
+
+/* Range commands have 5 bits for the exponent of the number of pages. */
+#define MAX_RANGE_PAGES		(BIT_ULL(32) - 1)
+
+/* What a stream table entry is made of */
+struct arm_smmu_uapi_state {
+	struct arm_smmu_ste ste;
+	bool nested;
+	bool ats;
+};
+
+/*
+ * Can the hardware put a guest's stage 1 on top of stage 2 for this device?
+ *
+ * Coherency: the guest's tables are in its own, cacheable memory, and there is
+ * nobody to clean caches when the guest writes them.
+ *
+ * Stalls: a stalled transaction waits for an answer. The guest's would have to
+ * come from user space, which can keep it back, while the hardware holds a
+ * resource that all devices share. Until page requests are served for such
+ * devices, they have no nested translation.
+ */
+VISIBLE_IF_KUNIT
+bool arm_smmu_uapi_supported(const struct arm_smmu_master *master)
+{
+	u32 needed = ARM_SMMU_FEAT_NESTING | ARM_SMMU_FEAT_TRANS_S1 |
+		     ARM_SMMU_FEAT_TRANS_S2 | ARM_SMMU_FEAT_COHERENCY;
+
+	return (master->smmu->features & needed) == needed &&
+	       !(master->smmu->features & ARM_SMMU_FEAT_STALL_FORCE) &&
+	       !master->stall_enabled;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_supported);
+
+/*
+ * The guest's view of the hardware: what is true of stage 1 for this device.
+ * What a virtual SMMU emulates by itself (stream table, queues, MSIs) and what
+ * a guest does not get (stage 2, stalls, page requests, broadcast invalidation)
+ * is zero.
+ */
+VISIBLE_IF_KUNIT
+void arm_smmu_uapi_mask_idr(const struct arm_smmu_master *master, bool ats,
+			    const u32 *hw, u32 *idr)
+{
+	u32 features = master->smmu->features;
+
+	idr[0] = hw[0] & (IDR0_S1P | IDR0_ASID16 | IDR0_CD2L | IDR0_TTENDIAN |
+			  IDR0_TERM_MODEL);
+	idr[0] |= IDR0_COHACC | FIELD_PREP(IDR0_TTF, IDR0_TTF_AARCH64) |
+		  FIELD_PREP(IDR0_STALL_MODEL, IDR0_STALL_MODEL_NONE);
+	if (features & ARM_SMMU_FEAT_HD)
+		idr[0] |= FIELD_PREP(IDR0_HTTU, IDR0_HTTU_ACCESS_DIRTY);
+	else if (features & ARM_SMMU_FEAT_HA)
+		idr[0] |= FIELD_PREP(IDR0_HTTU, IDR0_HTTU_ACCESS);
+	if (ats)
+		idr[0] |= IDR0_ATS;
+
+	idr[1] = FIELD_PREP(IDR1_SSIDSIZE, master->ssid_bits);
+	idr[2] = 0;
+	idr[3] = hw[3] & (IDR3_HAD | IDR3_STT | IDR3_RIL | IDR3_BBML);
+	idr[4] = 0;
+	idr[5] = hw[5] & (IDR5_VAX | IDR5_GRAN64K | IDR5_GRAN16K |
+			  IDR5_GRAN4K | IDR5_OAS);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_mask_idr);
+
+/*
+ * Without stage 2 in hardware, a domain for which nesting was asked for is one
+ * of stage 1: nothing goes on top of that.
+ */
+static bool arm_smmu_uapi_can_nest_on(const struct arm_smmu_master *master,
+				      const struct arm_smmu_domain *stage2)
+{
+	return arm_smmu_uapi_supported(master) && stage2->nest_parent &&
+	       stage2->stage == ARM_SMMU_DOMAIN_S2 &&
+	       stage2->smmu == master->smmu;
+}
+
+static int arm_smmu_uapi_info(struct device *dev, struct iommu_domain *stage2,
+			      struct iommu_nesting_info *info)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+	struct iommu_nesting_info_smmuv3 *regs = &info->vendor.smmuv3;
+	struct arm_smmu_device *smmu = master->smmu;
+	u32 hw[ARRAY_SIZE(regs->idr)];
+	int i;
+
+	if (!arm_smmu_uapi_can_nest_on(master, to_smmu_domain(stage2)))
+		return -EOPNOTSUPP;
+
+	info->format = IOMMU_PASID_FORMAT_ARM_SMMUV3;
+	info->features = IOMMU_NESTING_FEAT_BIND_PASID_TABLE |
+			 IOMMU_NESTING_FEAT_CACHE_INVLD;
+	info->addr_width = smmu->features & ARM_SMMU_FEAT_VAX ? 52 : 48;
+	info->pasid_bits = master->ssid_bits;
+	info->caches = IOMMU_CACHE_INV_TYPE_IOTLB |
+		       IOMMU_CACHE_INV_TYPE_DEV_IOTLB |
+		       IOMMU_CACHE_INV_TYPE_PASID;
+	info->granularities = BIT(IOMMU_INV_GRANU_DOMAIN) |
+			      BIT(IOMMU_INV_GRANU_PASID) |
+			      BIT(IOMMU_INV_GRANU_ADDR);
+
+	for (i = 0; i < ARRAY_SIZE(hw); i++)
+		hw[i] = readl_relaxed(smmu->base + ARM_SMMU_IDR0 + 4 * i);
+	arm_smmu_uapi_mask_idr(master, arm_smmu_ats_supported(master), hw,
+			       regs->idr);
+	regs->iidr = readl_relaxed(smmu->base + ARM_SMMU_IIDR);
+	regs->aidr = readl_relaxed(smmu->base + ARM_SMMU_AIDR);
+	regs->flags = IOMMU_NESTING_INFO_SMMUV3_VALID;
+	return 0;
+}
+
+/* Devices of one SMMU differ in their PASIDs and in ATS. */
+VISIBLE_IF_KUNIT
+void arm_smmu_uapi_info_merge(struct iommu_nesting_info *into,
+			      const struct iommu_nesting_info *other)
+{
+	struct iommu_nesting_info_smmuv3 *regs = &into->vendor.smmuv3;
+	struct iommu_nesting_info_smmuv3 from = other->vendor.smmuv3;
+	u32 ssid_bits = min(FIELD_GET(IDR1_SSIDSIZE, regs->idr[1]),
+			    FIELD_GET(IDR1_SSIDSIZE, from.idr[1]));
+	u32 ats = regs->idr[0] & from.idr[0] & IDR0_ATS;
+
+	regs->idr[0] = (regs->idr[0] & ~IDR0_ATS) | ats;
+	from.idr[0] = (from.idr[0] & ~IDR0_ATS) | ats;
+	regs->idr[1] = FIELD_PREP(IDR1_SSIDSIZE, ssid_bits);
+	from.idr[1] = regs->idr[1];
+
+	if (memcmp(regs, &from, sizeof(from)))
+		memset(&into->vendor, 0, sizeof(into->vendor));
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_info_merge);
+
+/*
+ * What the copy step has not checked because it depends on the hardware. An
+ * entry that the hardware finds illegal costs an event for each transaction, in
+ * a queue that is not the guest's alone.
+ */
+VISIBLE_IF_KUNIT
+int arm_smmu_uapi_check_config(const struct arm_smmu_master *master,
+			       const struct iommu_pasid_table_config *cfg)
+{
+	const struct iommu_pasid_smmuv3 *s1 = &cfg->vendor.smmuv3;
+	const struct arm_smmu_device *smmu = master->smmu;
+	unsigned int leaf_bits;
+
+	if (cfg->config != IOMMU_PASID_CONFIG_TRANSLATE)
+		return 0;
+	if (cfg->pasid_bits > master->ssid_bits)
+		return -EINVAL;
+	if (cfg->base_ptr & ~STRTAB_STE_0_S1CTXPTR_MASK ||
+	    cfg->base_ptr >> smmu->ias)
+		return -EINVAL;
+
+	switch (s1->s1fmt) {
+	case IOMMU_PASID_SMMUV3_S1FMT_LINEAR:
+		return 0;
+	case IOMMU_PASID_SMMUV3_S1FMT_4K_L2:
+		leaf_bits = ilog2(SZ_4K / sizeof(struct arm_smmu_cd));
+		break;
+	case IOMMU_PASID_SMMUV3_S1FMT_64K_L2:
+		leaf_bits = ilog2(SZ_64K / sizeof(struct arm_smmu_cd));
+		break;
+	default:
+		return -EINVAL;
+	}
+
+	if (!(smmu->features & ARM_SMMU_FEAT_2_LVL_CDTAB))
+		return -EINVAL;
+	if (cfg->pasid_bits > leaf_bits &&
+	    !IS_ALIGNED(cfg->base_ptr, sizeof(struct arm_smmu_cdtab_l1) <<
+				       (cfg->pasid_bits - leaf_bits)))
+		return -EINVAL;
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_check_config);
+
+/* The fields of stage 1 are the guest's, or the host's where they could harm. */
+VISIBLE_IF_KUNIT
+void arm_smmu_uapi_make_ste(struct arm_smmu_ste *target,
+			    struct arm_smmu_master *master,
+			    struct arm_smmu_domain *stage2,
+			    const struct iommu_pasid_table_config *cfg,
+			    bool ats_enabled)
+{
+	/* Without PASIDs the hardware ignores both fields: keep them constant */
+	u8 s1fmt = STRTAB_STE_0_S1FMT_LINEAR, s1dss = STRTAB_STE_1_S1DSS_SSID0;
+	u64 w0, w1;
+
+	if (cfg->config == IOMMU_PASID_CONFIG_ABORT) {
+		arm_smmu_make_abort_ste(target);
+		return;
+	}
+
+	arm_smmu_make_s2_domain_ste(target, master, stage2, ats_enabled);
+	if (cfg->config == IOMMU_PASID_CONFIG_BYPASS)
+		return;
+
+	if (cfg->pasid_bits) {
+		s1fmt = cfg->vendor.smmuv3.s1fmt;
+		s1dss = cfg->vendor.smmuv3.s1dss;
+	}
+	w0 = FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_NESTED) |
+	     FIELD_PREP(STRTAB_STE_0_S1FMT, s1fmt) |
+	     (cfg->base_ptr & STRTAB_STE_0_S1CTXPTR_MASK) |
+	     FIELD_PREP(STRTAB_STE_0_S1CDMAX, cfg->pasid_bits);
+	w1 = FIELD_PREP(STRTAB_STE_1_S1DSS, s1dss) |
+	     FIELD_PREP(STRTAB_STE_1_S1CIR, STRTAB_STE_1_S1C_CACHE_WBRA) |
+	     FIELD_PREP(STRTAB_STE_1_S1COR, STRTAB_STE_1_S1C_CACHE_WBRA) |
+	     FIELD_PREP(STRTAB_STE_1_S1CSH, ARM_SMMU_SH_ISH) |
+	     STRTAB_STE_1_MEV;
+	if (master->smmu->features & ARM_SMMU_FEAT_STALLS)
+		w1 |= STRTAB_STE_1_S1STALLD;
+
+	target->data[0] &= cpu_to_le64(~STRTAB_STE_0_CFG);
+	target->data[0] |= cpu_to_le64(w0);
+	target->data[1] |= cpu_to_le64(w1);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_make_ste);
+
+/* Commands for a batch, collected one by one */
+struct arm_smmu_uapi_batch {
+	struct arm_smmu_device *smmu;
+	struct arm_smmu_cmdq_batch cmds;
+	bool used;
+};
+
+static void arm_smmu_uapi_batch_add(void *data, struct arm_smmu_cmdq_ent *cmd)
+{
+	struct arm_smmu_uapi_batch *batch = data;
+
+	if (!batch->used)
+		arm_smmu_cmdq_batch_init(batch->smmu, &batch->cmds, cmd);
+	batch->used = true;
+	arm_smmu_cmdq_batch_add(batch->smmu, &batch->cmds, cmd);
+}
+
+/* Send the commands of one kind and wait for their completion. */
+static int arm_smmu_uapi_issue(const struct arm_smmu_uapi_inv *req,
+			       void (*emit_cmds)(const struct arm_smmu_uapi_inv *req,
+						 arm_smmu_uapi_emit_t emit,
+						 void *data))
+{
+	struct arm_smmu_uapi_batch batch;
+
+	batch.smmu = req->master->smmu;
+	batch.used = false;
+	emit_cmds(req, arm_smmu_uapi_batch_add, &batch);
+	return batch.used ? arm_smmu_cmdq_batch_submit(batch.smmu, &batch.cmds) :
+			    0;
+}
+
+/* Context descriptor cache */
+VISIBLE_IF_KUNIT
+void arm_smmu_uapi_emit_cd(const struct arm_smmu_uapi_inv *req,
+			   arm_smmu_uapi_emit_t emit, void *data)
+{
+	struct arm_smmu_cmdq_ent cmd = { .opcode = CMDQ_OP_CFGI_CD_ALL };
+	unsigned int i;
+
+	if (req->has_ssid) {
+		cmd.opcode = CMDQ_OP_CFGI_CD;
+		cmd.cfgi.ssid = req->ssid;
+	}
+	for (i = 0; i < req->master->num_streams; i++) {
+		cmd.cfgi.sid = req->master->streams[i].id;
+		emit(data, &cmd);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_emit_cd);
+
+/* @nr pages of 2^@tg bytes by range commands, which find only tables of @tg */
+static void arm_smmu_uapi_emit_range(struct arm_smmu_cmdq_ent *cmd, u64 addr,
+				     u64 nr, unsigned int tg,
+				     arm_smmu_uapi_emit_t emit, void *data)
+{
+	while (nr) {
+		unsigned int scale = __ffs64(nr);
+		u64 num = (nr >> scale) & CMDQ_TLBI_RANGE_NUM_MAX;
+
+		/* One page has no encoding as a range, and needs none. */
+		if (!scale && num == 1) {
+			cmd->tlbi.tg = 0;
+			cmd->tlbi.scale = 0;
+			cmd->tlbi.num = 0;
+		} else {
+			cmd->tlbi.tg = (tg - 10) / 2;
+			cmd->tlbi.scale = scale;
+			cmd->tlbi.num = num - 1;
+		}
+		cmd->tlbi.addr = addr;
+		emit(data, cmd);
+
+		addr += num << (scale + tg);
+		nr -= num << scale;
+	}
+}
+
+/*
+ * TLB. What size the guest's pages have is not taken from the request, for if
+ * that were wrong, entries would stay: the range is invalidated in steps of the
+ * smallest granule that the hardware has, or by range commands once for each
+ * granule. Where that would take too many commands, and where the range does not
+ * fit them, all of the guest's entries go; NH_ASID would leave global ones.
+ */
+VISIBLE_IF_KUNIT
+void arm_smmu_uapi_emit_tlb(const struct arm_smmu_uapi_inv *req,
+			    arm_smmu_uapi_emit_t emit, void *data)
+{
+	const struct arm_smmu_device *smmu = req->master->smmu;
+	bool has_ranges = smmu->features & ARM_SMMU_FEAT_RANGE_INV;
+	unsigned int tg = __ffs(smmu->pgsize_bitmap);
+	struct arm_smmu_cmdq_ent cmd = { .tlbi.vmid = req->vmid };
+	u64 i, nr;
+
+	nr = (req->last >> tg) - (req->first >> tg) + 1;
+	if (!req->has_range || nr > (has_ranges ? MAX_RANGE_PAGES :
+						  MAX_PAGE_CMDS)) {
+		cmd.opcode = CMDQ_OP_TLBI_NH_ALL;
+		if (!req->has_range && req->has_asid) {
+			cmd.opcode = CMDQ_OP_TLBI_NH_ASID;
+			cmd.tlbi.asid = req->asid;
+		}
+		emit(data, &cmd);
+		return;
+	}
+
+	cmd.opcode = CMDQ_OP_TLBI_NH_VAA;
+	if (req->has_asid) {
+		cmd.opcode = CMDQ_OP_TLBI_NH_VA;
+		cmd.tlbi.asid = req->asid;
+	}
+	cmd.tlbi.leaf = req->leaf;
+
+	if (!has_ranges || nr == 1) {
+		for (i = 0; i < nr; i++) {
+			cmd.tlbi.addr = ((req->first >> tg) + i) << tg;
+			emit(data, &cmd);
+		}
+		return;
+	}
+
+	for (; tg <= ilog2(SZ_64K); tg += 2) {
+		if (!(smmu->pgsize_bitmap & BIT(tg)))
+			continue;
+		nr = (req->last >> tg) - (req->first >> tg) + 1;
+		arm_smmu_uapi_emit_range(&cmd, (req->first >> tg) << tg, nr, tg,
+					 emit, data);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_emit_tlb);
+
+/* Device TLB. Without a PASID, entries with any PASID go too: see PCIe ATS. */
+VISIBLE_IF_KUNIT
+void arm_smmu_uapi_emit_atc(const struct arm_smmu_uapi_inv *req,
+			    arm_smmu_uapi_emit_t emit, void *data)
+{
+	struct arm_smmu_master *master = req->master;
+	struct arm_smmu_cmdq_ent cmd;
+	unsigned int i;
+	u64 size = 0;
+
+	if (!master->ats_enabled)
+		return;
+	/* All 2^64 addresses: zero, which means all */
+	if (req->has_range)
+		size = req->last - req->first + 1;
+
+	arm_smmu_atc_inv_to_cmd(req->has_ssid ? req->ssid : IOMMU_NO_PASID,
+				req->first, size, &cmd);
+	for (i = 0; i < master->num_streams; i++) {
+		cmd.atc.sid = master->streams[i].id;
+		emit(data, &cmd);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_emit_atc);
+
+/* An out of range number would be an illegal command. */
+VISIBLE_IF_KUNIT
+int arm_smmu_uapi_decode_inv(struct arm_smmu_uapi_inv *req,
+			     const struct iommu_cache_invalidate_info *inv)
+{
+	const struct iommu_inv_pasid_info *pasid = &inv->granu.pasid_info;
+	const struct iommu_inv_addr_info *addr = &inv->granu.addr_info;
+	u32 archid;
+	u64 ssid;
+
+	switch (inv->granularity) {
+	case IOMMU_INV_GRANU_DOMAIN:
+		return 0;
+	case IOMMU_INV_GRANU_PASID:
+		req->has_asid = pasid->flags & IOMMU_INV_PASID_FLAGS_ARCHID;
+		req->has_ssid = pasid->flags & (IOMMU_INV_PASID_FLAGS_PASID |
+						IOMMU_INV_PASID_FLAGS_NO_PASID);
+		archid = pasid->archid;
+		ssid = pasid->flags & IOMMU_INV_PASID_FLAGS_PASID ?
+		       pasid->pasid : IOMMU_NO_PASID;
+		break;
+	case IOMMU_INV_GRANU_ADDR:
+		req->has_asid = addr->flags & IOMMU_INV_ADDR_FLAGS_ARCHID;
+		req->has_ssid = addr->flags & (IOMMU_INV_ADDR_FLAGS_PASID |
+					       IOMMU_INV_ADDR_FLAGS_NO_PASID);
+		archid = addr->archid;
+		ssid = addr->flags & IOMMU_INV_ADDR_FLAGS_PASID ?
+		       addr->pasid : IOMMU_NO_PASID;
+		req->has_range = true;
+		req->leaf = addr->flags & IOMMU_INV_ADDR_FLAGS_LEAF;
+		req->first = addr->addr;
+		req->last = addr->addr + addr->granule_size * addr->nb_granules -
+			    1;
+		break;
+	default:
+		return -EINVAL;
+	}
+
+	if (req->has_asid && archid >> req->master->smmu->asid_bits)
+		return -EINVAL;
+	if (req->has_ssid && ssid >> req->master->ssid_bits)
+		return -EINVAL;
+	req->asid = req->has_asid ? archid : 0;
+	req->ssid = req->has_ssid ? ssid : IOMMU_NO_PASID;
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_decode_inv);
+
+/*
+ * Each cache is done before the next one that is filled from it: descriptors,
+ * TLB, device TLB.
+ */
+static int arm_smmu_uapi_invalidate(struct iommu_uapi_bond *bond,
+				    const struct iommu_cache_invalidate_info *inv)
+{
+	struct arm_smmu_uapi_inv req = {
+		.master = dev_iommu_priv_get(bond->dev),
+		.vmid = to_smmu_domain(bond->stage2)->s2_cfg.vmid,
+	};
+	struct arm_smmu_device *smmu = req.master->smmu;
+	int ret, timeouts;
+
+	ret = arm_smmu_uapi_decode_inv(&req, inv);
+	if (ret)
+		return ret;
+
+	if (inv->cache & IOMMU_CACHE_INV_TYPE_PASID)
+		ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_cd);
+	if (!ret && inv->cache & IOMMU_CACHE_INV_TYPE_IOTLB)
+		ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_tlb);
+	if (!ret && inv->cache & IOMMU_CACHE_INV_TYPE_DEV_IOTLB) {
+		timeouts = atomic_read(&smmu->atc_timeouts);
+		ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_atc);
+		/* A device, perhaps this one, has not answered. */
+		if (!ret && timeouts != atomic_read(&smmu->atc_timeouts))
+			ret = -EIO;
+	}
+	return ret;
+}
+
+/* Forget all that is cached of a guest's stage 1, in the SMMU itself. */
+static int arm_smmu_uapi_flush(struct arm_smmu_master *master, u16 vmid)
+{
+	struct arm_smmu_uapi_inv req = { .master = master, .vmid = vmid };
+	int ret;
+
+	ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_cd);
+	return arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_tlb) ?: ret;
+}
+
+/* False if the device is not attached to @stage2 */
+static bool arm_smmu_uapi_set_nested(struct arm_smmu_master *master,
+				     struct arm_smmu_domain *stage2, bool nested)
+{
+	struct arm_smmu_master_domain *master_domain;
+	unsigned long flags;
+
+	spin_lock_irqsave(&stage2->devices_lock, flags);
+	master_domain = arm_smmu_find_master_domain(stage2, master,
+						    IOMMU_NO_PASID);
+	if (master_domain)
+		master_domain->nested = nested;
+	spin_unlock_irqrestore(&stage2->devices_lock, flags);
+	return master_domain;
+}
+
+static void arm_smmu_uapi_set_bond(struct arm_smmu_master *master,
+				   struct iommu_uapi_bond *bond)
+{
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	mutex_lock(&master->smmu->streams_mutex);
+	master->bond = bond;
+	mutex_unlock(&master->smmu->streams_mutex);
+}
+
+/**
+ * arm_smmu_uapi_drop_bond() - The stream table entry is not the guest's any more
+ * @master: device that has been attached anew
+ */
+void arm_smmu_uapi_drop_bond(struct arm_smmu_master *master)
+{
+	if (master->bond)
+		arm_smmu_uapi_set_bond(master, NULL);
+}
+
+/*
+ * EATS is in another word than Config: going from one to the other in two steps
+ * spares transactions under way an invalid entry in between.
+ */
+static void arm_smmu_uapi_write_ste(struct arm_smmu_master *master,
+				    const struct arm_smmu_uapi_state *from,
+				    const struct arm_smmu_uapi_state *to)
+{
+	struct arm_smmu_ste step;
+
+	if (from->ats != to->ats) {
+		step = from->ats ? from->ste : to->ste;
+		step.data[1] &= cpu_to_le64(~STRTAB_STE_1_EATS);
+		arm_smmu_install_ste_for_dev(master, &step);
+	}
+	arm_smmu_install_ste_for_dev(master, &to->ste);
+}
+
+/*
+ * Change the stream table entry. As in an attach, ATS of the device is off
+ * whenever EATS is, and invalidations reach the device TLB by both kinds of
+ * address while it may have entries of both.
+ */
+static int arm_smmu_uapi_install(struct arm_smmu_master *master,
+				 struct arm_smmu_domain *stage2,
+				 const struct arm_smmu_uapi_state *from,
+				 const struct arm_smmu_uapi_state *to)
+{
+	int ret, err = 0;
+
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	arm_smmu_uapi_set_nested(master, stage2, from->nested || to->nested);
+	if (to->ats && !from->ats)
+		atomic_inc(&stage2->nr_ats_masters);
+	if (from->ats && !to->ats) {
+		pci_disable_ats(to_pci_dev(master->dev));
+		/* Before transactions that were translated become errors */
+		wmb();
+	}
+
+	arm_smmu_uapi_write_ste(master, from, to);
+	ret = arm_smmu_uapi_flush(master, stage2->s2_cfg.vmid);
+
+	if (to->ats && !from->ats)
+		arm_smmu_enable_ats(master);
+	else if (from->ats)
+		err = arm_smmu_atc_inv_master(master, IOMMU_NO_PASID);
+	if (from->ats && !to->ats)
+		atomic_dec(&stage2->nr_ats_masters);
+	master->ats_enabled = to->ats;
+	arm_smmu_uapi_set_nested(master, stage2, to->nested);
+	return ret ?: err;
+}
+
+/* Stage 2 alone, as the device was attached */
+static void arm_smmu_uapi_stage2_state(struct arm_smmu_uapi_state *state,
+				       struct arm_smmu_master *master,
+				       struct arm_smmu_domain *stage2, bool ats)
+{
+	arm_smmu_make_s2_domain_ste(&state->ste, master, stage2, ats);
+	state->nested = false;
+	state->ats = ats;
+}
+
+static int arm_smmu_uapi_bind_locked(struct iommu_uapi_bond *bond,
+				     struct arm_smmu_master *master,
+				     const struct iommu_pasid_table_config *cfg)
+{
+	struct arm_smmu_domain *stage2 = to_smmu_domain(bond->stage2);
+	struct arm_smmu_uapi_state from, to = {}, *state = bond->priv;
+	struct iommu_uapi_bond *old = master->bond;
+	int ret;
+
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	if (!arm_smmu_uapi_set_nested(master, stage2, old && state->nested))
+		return -ENODEV;
+
+	if (old)
+		from = *state;
+	else
+		arm_smmu_uapi_stage2_state(&from, master, stage2,
+					   master->ats_enabled);
+
+	to.nested = cfg->config == IOMMU_PASID_CONFIG_TRANSLATE;
+	/*
+	 * Behind a stage 1, only the guest knows what to invalidate in the
+	 * device TLB: without its promise to do so there must be none.
+	 */
+	to.ats = cfg->config != IOMMU_PASID_CONFIG_ABORT &&
+		 (!to.nested || cfg->flags & IOMMU_PASID_TABLE_DEVTLB) &&
+		 arm_smmu_ats_supported(master);
+	arm_smmu_uapi_make_ste(&to.ste, master, stage2, cfg, to.ats);
+
+	arm_smmu_uapi_set_bond(master, bond);
+	ret = arm_smmu_uapi_install(master, stage2, &from, &to);
+	if (ret) {
+		/* The hardware has not confirmed: nobody may rely on it. */
+		arm_smmu_uapi_install(master, stage2, &to, &from);
+		arm_smmu_uapi_set_bond(master, old);
+		return ret;
+	}
+	*state = to;
+	return 0;
+}
+
+static int arm_smmu_uapi_bind_pasid_table(struct iommu_uapi_bond *bond,
+					  const struct iommu_pasid_table_config *cfg)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(bond->dev);
+	struct arm_smmu_uapi_state *state = bond->priv;
+	bool first = !state;
+	int ret;
+
+	if (!arm_smmu_uapi_can_nest_on(master, to_smmu_domain(bond->stage2)))
+		return -EOPNOTSUPP;
+	ret = arm_smmu_uapi_check_config(master, cfg);
+	if (ret)
+		return ret;
+
+	if (first) {
+		state = kzalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
+		if (!state)
+			return -ENOMEM;
+		bond->priv = state;
+	}
+
+	mutex_lock(&arm_smmu_asid_lock);
+	ret = arm_smmu_uapi_bind_locked(bond, master, cfg);
+	mutex_unlock(&arm_smmu_asid_lock);
+
+	if (ret && first) {
+		bond->priv = NULL;
+		kfree(state);
+	}
+	return ret;
+}
+
+/* Has the event thread come past the event before the index @prod? */
+static bool arm_smmu_uapi_evtq_passed(const struct arm_smmu_queue *q,
+				      u32 handled, u32 prod)
+{
+	u32 size = 1U << q->llq.max_n_shift;
+	u32 left = (prod - handled) & (2 * size - 1);
+
+	return !left || left > size;
+}
+
+/*
+ * Wait until the events that are in the queue have been handled: the next one to
+ * bind the device must not read about this one's addresses. Bounded, since the
+ * queue is everybody's and the wait is not for the end of what others put there.
+ */
+static void arm_smmu_uapi_drain_evtq(struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_queue *q = &smmu->evtq.q;
+	u32 prod = readl(q->prod_reg);
+	u32 handled;
+
+	if (read_poll_timeout(READ_ONCE, handled,
+			      arm_smmu_uapi_evtq_passed(q, handled, prod),
+			      EVTQ_DRAIN_POLL_US, EVTQ_DRAIN_TIMEOUT_US, false,
+			      smmu->evtq.handled))
+		dev_warn_ratelimited(smmu->dev,
+				     "events of an unbound device may be left\n");
+}
+
+static void arm_smmu_uapi_unbind(struct iommu_uapi_bond *bond)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(bond->dev);
+	struct arm_smmu_domain *stage2 = to_smmu_domain(bond->stage2);
+	struct arm_smmu_uapi_state to;
+
+	mutex_lock(&arm_smmu_asid_lock);
+	if (master->bond) {
+		arm_smmu_uapi_stage2_state(&to, master, stage2,
+					   arm_smmu_ats_supported(master));
+		if (arm_smmu_uapi_install(master, stage2, bond->priv, &to))
+			dev_err_ratelimited(bond->dev,
+					    "cannot flush a guest's translations\n");
+	}
+	mutex_unlock(&arm_smmu_asid_lock);
+
+	arm_smmu_uapi_drain_evtq(master->smmu);
+
+	mutex_lock(&arm_smmu_asid_lock);
+	arm_smmu_uapi_drop_bond(master);
+	mutex_unlock(&arm_smmu_asid_lock);
+
+	kfree(bond->priv);
+	bond->priv = NULL;
+}
+
+/* Faults of the walk through the guest's structures, and of their result */
+static bool arm_smmu_uapi_decode_fault(const u64 *evt,
+				       struct iommu_fault_unrecoverable *event)
+{
+	u8 class = FIELD_GET(EVTQ_1_CLASS, evt[1]);
+	bool s2 = evt[1] & EVTQ_1_S2;
+
+	if (class == EVTQ_1_CLASS_CD || class == EVTQ_1_CLASS_TT) {
+		/* Stage 2 has nothing where the guest says its structure is. */
+		event->reason = class == EVTQ_1_CLASS_CD ?
+				IOMMU_FAULT_REASON_PASID_FETCH :
+				IOMMU_FAULT_REASON_WALK_EABT;
+		if (s2) {
+			event->flags |= IOMMU_FAULT_UNRECOV_FETCH_ADDR_VALID;
+			event->fetch_addr = evt[3] & EVTQ_3_IPA;
+		}
+		return true;
+	}
+	/* What is mapped for the guest is between the VMM and the host. */
+	if (class != EVTQ_1_CLASS_IN || s2)
+		return false;
+
+	switch (FIELD_GET(EVTQ_0_ID, evt[0])) {
+	case EVT_ID_TRANSLATION_FAULT:
+		event->reason = IOMMU_FAULT_REASON_PTE_FETCH;
+		return true;
+	case EVT_ID_ADDR_SIZE_FAULT:
+		event->reason = IOMMU_FAULT_REASON_OOR_ADDRESS;
+		return true;
+	case EVT_ID_ACCESS_FAULT:
+		event->reason = IOMMU_FAULT_REASON_ACCESS;
+		return true;
+	default:
+		event->reason = IOMMU_FAULT_REASON_PERMISSION;
+		return true;
+	}
+}
+
+/*
+ * Make a fault record of an event. False if the event is not the guest's.
+ * Addresses of structures that stage 2 has translated are the host's: they are
+ * not told.
+ */
+VISIBLE_IF_KUNIT
+bool arm_smmu_uapi_decode_evt(const u64 *evt,
+			      struct iommu_fault_unrecoverable *event)
+{
+	bool has_input = true;
+
+	*event = (struct iommu_fault_unrecoverable) {};
+
+	switch (FIELD_GET(EVTQ_0_ID, evt[0])) {
+	case EVT_ID_STREAM_DISABLED:
+	case EVT_ID_BAD_SUBSTREAMID:
+		event->reason = IOMMU_FAULT_REASON_PASID_INVALID;
+		has_input = false;
+		break;
+	case EVT_ID_CD_FETCH:
+		event->reason = IOMMU_FAULT_REASON_PASID_FETCH;
+		has_input = false;
+		break;
+	case EVT_ID_BAD_CD:
+		event->reason = IOMMU_FAULT_REASON_BAD_PASID_ENTRY;
+		has_input = false;
+		break;
+	case EVT_ID_WALK_EABT:
+		if (evt[1] & EVTQ_1_S2)
+			return false;
+		event->reason = IOMMU_FAULT_REASON_WALK_EABT;
+		break;
+	case EVT_ID_TRANSLATION_FAULT:
+	case EVT_ID_ADDR_SIZE_FAULT:
+	case EVT_ID_ACCESS_FAULT:
+	case EVT_ID_PERMISSION_FAULT:
+		if (!arm_smmu_uapi_decode_fault(evt, event))
+			return false;
+		break;
+	default:
+		return false;
+	}
+
+	if (evt[0] & EVTQ_0_SSV) {
+		event->flags |= IOMMU_FAULT_UNRECOV_PASID_VALID;
+		event->pasid = FIELD_GET(EVTQ_0_SSID, evt[0]);
+	}
+	if (!has_input)
+		return true;
+
+	event->flags |= IOMMU_FAULT_UNRECOV_ADDR_VALID;
+	event->addr = FIELD_GET(EVTQ_2_ADDR, evt[2]);
+	event->perm = evt[1] & EVTQ_1_RnW ? IOMMU_FAULT_PERM_READ :
+					    IOMMU_FAULT_PERM_WRITE;
+	if (evt[1] & EVTQ_1_InD)
+		event->perm |= IOMMU_FAULT_PERM_EXEC;
+	if (evt[1] & EVTQ_1_PnU)
+		event->perm |= IOMMU_FAULT_PERM_PRIV;
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_decode_evt);
+
+/**
+ * arm_smmu_uapi_handle_evt() - Give an event to the guest if it is the guest's
+ * @master: device with a bond; the caller holds streams_mutex
+ * @evt: the event
+ *
+ * Return: 0 if the event is done with, -EOPNOTSUPP if the host is to report it
+ */
+int arm_smmu_uapi_handle_evt(struct arm_smmu_master *master, const u64 *evt)
+{
+	struct iommu_fault_unrecoverable event;
+
+	lockdep_assert_held(&master->smmu->streams_mutex);
+
+	if (!arm_smmu_uapi_decode_evt(evt, &event))
+		return -EOPNOTSUPP;
+	/* Whether there is a reader, and room, is the guest's affair. */
+	iommu_uapi_report_unrecoverable(master->bond, &event);
+	return 0;
+}
+
+const struct iommu_uapi_ops arm_smmu_uapi_ops = {
+	.info			= arm_smmu_uapi_info,
+	.info_merge		= arm_smmu_uapi_info_merge,
+	.bind_pasid_table	= arm_smmu_uapi_bind_pasid_table,
+	.unbind			= arm_smmu_uapi_unbind,
+	.invalidate		= arm_smmu_uapi_invalidate,
+};
