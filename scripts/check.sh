@@ -40,6 +40,21 @@ guest()
 	cat "$LOGS/guest-$name-check/summary" >>"$summary"
 }
 
+# An SMMUv3 that cannot nest: nothing is offered, all else works.
+one_stage()
+{
+	local s ret=0
+
+	for s in 1 2; do
+		rm -f "$LOGS/guest-arm64-test/summary"
+		SMMU_STAGE=$s LIMIT=300 "$TOP/scripts/guest.sh" arm64 normal test \
+			test=iommu_uapi_smmuv3 args=-f,smmuv3_lack,-f,plain || ret=1
+		[ -s "$LOGS/guest-arm64-test/summary" ] || return 1
+		cat "$LOGS/guest-arm64-test/summary" >>"$summary"
+	done
+	return $ret
+}
+
 static()
 {
 	"$TOP/scripts/static.sh" "$@" >"$dir/static.out" || {
@@ -78,7 +93,7 @@ programs()
 kernel=$TOP/scripts/kernel.sh
 
 if [ -z "$full" ]; then
-	steps 12
+	steps 13
 	step "packages and kernel tree"
 	prepare
 	part "x86_64 kernel" "$kernel" x86_64 normal
@@ -89,6 +104,7 @@ if [ -z "$full" ]; then
 	part "arm64 kernel" "$kernel" arm64 normal
 	part "arm64 test programs, 64 and 32 bit" programs arm64
 	part "arm64 guest: all tests" guest arm64 normal 1200
+	part "arm64 guest: SMMUv3 with one stage" one_stage
 	part "arm64 debug kernel" "$kernel" arm64 debug
 	part "arm64 debug guest: SMMUv3" guest arm64 debug 1500 own=iommu_uapi_smmuv3
 	part "static checks" static

@@ -4,7 +4,8 @@
 #   scripts/guest.sh ARCH VARIANT JOB [NAME=VALUE...]
 #
 # JOB: check [own=PREFIX], demo [hw=mock|smmuv3], test test=PROGRAM [bits=32] [args=A,B], shell
-# Environment: ACCEL=tcg|kvm, LIMIT=seconds, APPEND=more kernel command line
+# Environment: ACCEL=tcg|kvm, LIMIT=seconds, APPEND=more kernel command line,
+# SMMU_STAGE=1|2|nested what the SMMUv3 can do
 #
 # Logs: build/log/guest-ARCH-VARIANT-JOB/{console,results,summary}. Ends with the
 # counts in summary, one line per suite: PASSED FAILED SKIPPED NAME.
@@ -38,9 +39,10 @@ arm64)
 	qemu=$QEMU_ARM64
 	# Nested SMMUv3; what it translates is the DMA of two edu devices, of an
 	# NVMe controller without a disk and, by the host's own tables, of the
-	# port for the results.
-	machine="-machine virt,gic-version=3,iommu=smmuv3 -cpu max,pauth-impdef=on
-		-global arm-smmuv3.stage=nested"
+	# port for the results. Later machines than 9.1 have both stages whatever
+	# is asked for.
+	machine="-machine virt-9.1,gic-version=3,iommu=smmuv3 -cpu max,pauth-impdef=on
+		-global arm-smmuv3.stage=${SMMU_STAGE:-nested}"
 	edu=edu,dma_mask=0xffffffffffffffff
 	devices="-device $edu,addr=1 -device $edu,addr=2 -device nvme,serial=uapi,addr=4"
 	serial=virtio-serial-pci,iommu_platform=on,disable-legacy=on
@@ -81,7 +83,7 @@ TICK=$dir/results logged "$dir/console" \
 # Words that a kernel says only when something is wrong. An injected fault's
 # "FAULT_INJECTION: forcing a failure" and its stack are no such thing, and what one
 # scan of kmemleak suspects may be fine: the guest's section kmemleak scans twice.
-complaints='(WARNING: |BUG: |BUG at|Oops|UBSAN: |Kernel panic|general protection fault|Unable to handle kernel|possible circular|possible recursive|suspicious RCU|inconsistent lock state|sleeping function|unreferenced object|INFO: task .* blocked|rcu: INFO: .*stall|soft lockup|refcount_t:|list_(add|del) corruption|scheduling while atomic|ODEBUG: (free|activate|init|assert|destroy)|DEBUG_LOCKS_WARN_ON|bad page|Bad page|segfault at|nobody cared)'
+complaints='(WARNING: |BUG: |BUG at|Oops|UBSAN: |Kernel panic|general protection fault|Unable to handle kernel|possible circular|possible recursive|suspicious RCU|inconsistent lock state|sleeping function|unreferenced object|INFO: task .* blocked|rcu: INFO: .*stall|soft lockup|refcount_t:|list_(add|del) corruption|scheduling while atomic|ODEBUG: (free|activate|init|assert|destroy)|DEBUG_LOCKS_WARN_ON|bad page|Bad page|segfault at|nobody cared|CMDQ error)'
 # Names of tests that merely name one of the above.
 harmless='(# selftests: |ok [0-9]+ )'
 

@@ -33,7 +33,8 @@ static int test_init(struct kunit *test)
 	ctx->smmu.features = ARM_SMMU_FEAT_STALLS | ARM_SMMU_FEAT_ATTR_TYPES_OVR |
 			     ARM_SMMU_FEAT_2_LVL_CDTAB | ARM_SMMU_FEAT_NESTING |
 			     ARM_SMMU_FEAT_TRANS_S1 | ARM_SMMU_FEAT_TRANS_S2 |
-			     ARM_SMMU_FEAT_COHERENCY | ARM_SMMU_FEAT_ATS;
+			     ARM_SMMU_FEAT_COHERENCY | ARM_SMMU_FEAT_ATS |
+			     ARM_SMMU_FEAT_S2FWB;
 	ctx->smmu.ias = 48;
 	ctx->smmu.asid_bits = 16;
 	ctx->smmu.ssid_bits = 20;
@@ -46,6 +47,7 @@ static int test_init(struct kunit *test)
 	ctx->master.num_streams = 2;
 	ctx->master.ssid_bits = 20;
 
+	ctx->pgtable.cfg.quirks = IO_PGTABLE_QUIRK_ARM_S2FWB;
 	ctx->pgtable.cfg.arm_lpae_s2_cfg.vttbr = 0x5a5a5a5a000ULL;
 	ctx->pgtable.cfg.arm_lpae_s2_cfg.vtcr.ps = 5;
 	ctx->pgtable.cfg.arm_lpae_s2_cfg.vtcr.sh = 3;
@@ -174,10 +176,13 @@ static void test_ste_fields(struct kunit *test)
 	/* IHI 0070, section 5.2: V, Config 0b111, S1Fmt, S1ContextPtr, S1CDMax */
 	KUNIT_EXPECT_EQ(test, w0, 1ULL | 7ULL << 1 | 2ULL << 4 | BASE_PTR |
 				  9ULL << 59);
-	/* S1DSS, S1CIR, S1COR, S1CSH, MEV, S1STALLD, EATS, STRW = EL1, SHCFG */
+	/*
+	 * S1DSS, S1CIR, S1COR, S1CSH, MEV, S2FWB, S1STALLD, EATS, STRW = EL1,
+	 * SHCFG
+	 */
 	KUNIT_EXPECT_EQ(test, w1, 1ULL | 1ULL << 2 | 1ULL << 4 | 3ULL << 6 |
-				  1ULL << 19 | 1ULL << 27 | 1ULL << 28 |
-				  1ULL << 44);
+				  1ULL << 19 | 1ULL << 25 | 1ULL << 27 |
+				  1ULL << 28 | 1ULL << 44);
 	/* Stage 2 is the domain's */
 	KUNIT_EXPECT_EQ(test, ste.data[2], s2.data[2]);
 	KUNIT_EXPECT_EQ(test, ste.data[3], s2.data[3]);
@@ -199,6 +204,14 @@ static void test_ste_fields(struct kunit *test)
 		 false);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(ste.data[1]) & STRTAB_STE_1_S1STALLD,
 			0ULL);
+
+	/* S2FWB changes what the tables mean: one never goes without the other */
+	ctx->pgtable.cfg.quirks = 0;
+	make_ste(ctx, &ste, make_cfg(IOMMU_PASID_CONFIG_TRANSLATE, BASE_PTR),
+		 false);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(ste.data[1]) & STRTAB_STE_1_S2FWB,
+			0ULL);
+	ctx->pgtable.cfg.quirks = IO_PGTABLE_QUIRK_ARM_S2FWB;
 
 	make_ste(ctx, &ste, make_cfg(IOMMU_PASID_CONFIG_BYPASS, 0), false);
 	KUNIT_EXPECT_MEMEQ(test, ste.data, s2.data, sizeof(ste));
@@ -329,6 +342,7 @@ static void test_supported(struct kunit *test)
 	static const u32 needed[] = {
 		ARM_SMMU_FEAT_NESTING, ARM_SMMU_FEAT_TRANS_S1,
 		ARM_SMMU_FEAT_TRANS_S2, ARM_SMMU_FEAT_COHERENCY,
+		ARM_SMMU_FEAT_S2FWB,
 	};
 	struct test_ctx *ctx = test->priv;
 	int i;

@@ -38,10 +38,14 @@
  *   smmu_domain->devices_lock	flag master_domain->nested, which the unmap path
  *				looks at
  *
- * Invalidations take none of the driver's locks, and allocate nothing.
+ *   arm_smmu_uapi_atc_lock	for reading while device TLBs are invalidated,
+ *				for writing where one has not answered
+ *
+ * Other invalidations take none of the driver's locks. None allocates anything.
  */
 #include <linux/iopoll.h>
 #include <linux/log2.h>
+#include <linux/moduleparam.h>
 #include <linux/pci-ats.h>
 #include <linux/pci.h>
 #include <kunit/visibility.h>
@@ -61,6 +65,17 @@
 /* Range commands have 5 bits for the exponent of the number of pages. */
 #define MAX_RANGE_PAGES		(BIT_ULL(32) - 1)
 
+static bool allow_uncached_guests;
+module_param(allow_uncached_guests, bool, 0644);
+MODULE_PARM_DESC(allow_uncached_guests,
+		 "Nest on SMMUs without S2FWB too, where a guest can have its device read memory past the CPU's caches, and so what others have left in it.");
+
+/*
+ * Who shares a queue with devices that do not answer is told so only after a
+ * second try, which is made without the others of this file.
+ */
+static DECLARE_RWSEM(arm_smmu_uapi_atc_lock);
+
 /* What a stream table entry is made of */
 struct arm_smmu_uapi_state {
 	struct arm_smmu_ste ste;
@@ -74,6 +89,9 @@ struct arm_smmu_uapi_state {
  * Coherency: the guest's tables are in its own, cacheable memory, and there is
  * nobody to clean caches when the guest writes them.
  *
+ * Cacheability: without S2FWB stage 1 can make memory uncached. Pages are given to
+ * VFIO as they come, cleared in the cache and perhaps nowhere else.
+ *
  * Stalls: a stalled transaction waits for an answer. The guest's would have to
  * come from user space, which can keep it back, while the hardware holds a
  * resource that all devices share. Until page requests are served for such
@@ -86,6 +104,8 @@ bool arm_smmu_uapi_supported(const struct arm_smmu_master *master)
 		     ARM_SMMU_FEAT_TRANS_S2 | ARM_SMMU_FEAT_COHERENCY;
 
 	return (master->smmu->features & needed) == needed &&
+	       (master->smmu->features & ARM_SMMU_FEAT_S2FWB ||
+		READ_ONCE(allow_uncached_guests)) &&
 	       !(master->smmu->features & ARM_SMMU_FEAT_STALL_FORCE) &&
 	       !master->stall_enabled;
 }
@@ -213,7 +233,9 @@ int arm_smmu_uapi_check_config(const struct arm_smmu_master *master,
 
 	switch (s1->s1fmt) {
 	case IOMMU_PASID_SMMUV3_S1FMT_LINEAR:
-		return 0;
+		/* The hardware ignores the rest of the address. */
+		return IS_ALIGNED(cfg->base_ptr, sizeof(struct arm_smmu_cd) <<
+						 cfg->pasid_bits) ? 0 : -EINVAL;
 	case IOMMU_PASID_SMMUV3_S1FMT_4K_L2:
 		leaf_bits = ilog2(SZ_4K / sizeof(struct arm_smmu_cd));
 		break;
@@ -482,6 +504,42 @@ int arm_smmu_uapi_decode_inv(struct arm_smmu_uapi_inv *req,
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_decode_inv);
 
+static int arm_smmu_uapi_inv_atc_once(const struct arm_smmu_uapi_inv *req)
+{
+	struct arm_smmu_device *smmu = req->master->smmu;
+	int timeouts = atomic_read_acquire(&smmu->atc_timeouts);
+	int ret = arm_smmu_uapi_issue(req, arm_smmu_uapi_emit_atc);
+
+	/* The count changes before the queue goes on, and so the wait ends. */
+	smp_rmb();
+	if (!ret && timeouts != atomic_read(&smmu->atc_timeouts))
+		ret = -EIO;
+	return ret;
+}
+
+/*
+ * The SMMU does not say which device has not answered. If it is another guest's,
+ * it is very likely not asked again while this one is.
+ */
+static int arm_smmu_uapi_inv_atc(const struct arm_smmu_uapi_inv *req)
+{
+	int ret;
+
+	if (!req->master->ats_enabled)
+		return 0;
+
+	down_read(&arm_smmu_uapi_atc_lock);
+	ret = arm_smmu_uapi_inv_atc_once(req);
+	up_read(&arm_smmu_uapi_atc_lock);
+	if (ret != -EIO)
+		return ret;
+
+	down_write(&arm_smmu_uapi_atc_lock);
+	ret = arm_smmu_uapi_inv_atc_once(req);
+	up_write(&arm_smmu_uapi_atc_lock);
+	return ret;
+}
+
 /*
  * Each cache is done before the next one that is filled from it: descriptors,
  * TLB, device TLB.
@@ -493,8 +551,7 @@ static int arm_smmu_uapi_invalidate(struct iommu_uapi_bond *bond,
 		.master = dev_iommu_priv_get(bond->dev),
 		.vmid = to_smmu_domain(bond->stage2)->s2_cfg.vmid,
 	};
-	struct arm_smmu_device *smmu = req.master->smmu;
-	int ret, timeouts;
+	int ret;
 
 	ret = arm_smmu_uapi_decode_inv(&req, inv);
 	if (ret)
@@ -504,13 +561,8 @@ static int arm_smmu_uapi_invalidate(struct iommu_uapi_bond *bond,
 		ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_cd);
 	if (!ret && inv->cache & IOMMU_CACHE_INV_TYPE_IOTLB)
 		ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_tlb);
-	if (!ret && inv->cache & IOMMU_CACHE_INV_TYPE_DEV_IOTLB) {
-		timeouts = atomic_read(&smmu->atc_timeouts);
-		ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_atc);
-		/* A device, perhaps this one, has not answered. */
-		if (!ret && timeouts != atomic_read(&smmu->atc_timeouts))
-			ret = -EIO;
-	}
+	if (!ret && inv->cache & IOMMU_CACHE_INV_TYPE_DEV_IOTLB)
+		ret = arm_smmu_uapi_inv_atc(&req);
 	return ret;
 }
 
@@ -553,11 +605,20 @@ static void arm_smmu_uapi_set_bond(struct arm_smmu_master *master,
 /**
  * arm_smmu_uapi_drop_bond() - The stream table entry is not the guest's any more
  * @master: device that has been attached anew
+ *
+ * Context: the domain that it was attached to before is still there.
  */
 void arm_smmu_uapi_drop_bond(struct arm_smmu_master *master)
 {
-	if (master->bond)
-		arm_smmu_uapi_set_bond(master, NULL);
+	struct arm_smmu_domain *stage2;
+
+	if (!master->bond)
+		return;
+	stage2 = to_smmu_domain(master->bond->stage2);
+	if (arm_smmu_uapi_flush(master, stage2->s2_cfg.vmid))
+		dev_err_ratelimited(master->dev,
+				    "cannot flush a guest's translations\n");
+	arm_smmu_uapi_set_bond(master, NULL);
 }
 
 /*
@@ -581,22 +642,28 @@ static void arm_smmu_uapi_write_ste(struct arm_smmu_master *master,
 /*
  * Change the stream table entry. As in an attach, ATS of the device is off
  * whenever EATS is, and invalidations reach the device TLB by both kinds of
- * address while it may have entries of both.
+ * address while it may have entries of both. A device whose ATS is off has
+ * forgotten what it had cached (PCIe 6.0, section 10.5.1.3), and need not answer.
  */
 static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 				 struct arm_smmu_domain *stage2,
 				 const struct arm_smmu_uapi_state *from,
-				 const struct arm_smmu_uapi_state *to)
+				 struct arm_smmu_uapi_state *to)
 {
+	struct arm_smmu_uapi_inv all = { .master = master };
+	struct pci_dev *pdev = NULL;
 	int ret, err = 0;
 
 	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	if (from->ats || to->ats)
+		pdev = to_pci_dev(master->dev);
 
 	arm_smmu_uapi_set_nested(master, stage2, from->nested || to->nested);
 	if (to->ats && !from->ats)
 		atomic_inc(&stage2->nr_ats_masters);
 	if (from->ats && !to->ats) {
-		pci_disable_ats(to_pci_dev(master->dev));
+		pci_disable_ats(pdev);
 		/* Before transactions that were translated become errors */
 		wmb();
 	}
@@ -604,12 +671,20 @@ static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 	arm_smmu_uapi_write_ste(master, from, to);
 	ret = arm_smmu_uapi_flush(master, stage2->s2_cfg.vmid);
 
-	if (to->ats && !from->ats)
+	if (to->ats && !from->ats) {
+		/* Before there is something to invalidate when it is unmapped */
+		master->ats_enabled = true;
 		arm_smmu_enable_ats(master);
-	else if (from->ats)
-		err = arm_smmu_atc_inv_master(master, IOMMU_NO_PASID);
-	if (from->ats && !to->ats)
+		if (!pdev->ats_enabled) {
+			to->ats = false;
+			atomic_dec(&stage2->nr_ats_masters);
+			err = -EIO;
+		}
+	} else if (to->ats) {
+		err = arm_smmu_uapi_inv_atc(&all);
+	} else if (from->ats) {
 		atomic_dec(&stage2->nr_ats_masters);
+	}
 	master->ats_enabled = to->ats;
 	arm_smmu_uapi_set_nested(master, stage2, to->nested);
 	return ret ?: err;
@@ -667,6 +742,35 @@ static int arm_smmu_uapi_bind_locked(struct iommu_uapi_bond *bond,
 	return 0;
 }
 
+/* Has the event thread come past the event before the index @prod? */
+static bool arm_smmu_uapi_evtq_passed(const struct arm_smmu_queue *q,
+				      u32 handled, u32 prod)
+{
+	u32 size = 1U << q->llq.max_n_shift;
+	u32 left = (prod - handled) & (2 * size - 1);
+
+	return !left || left > size;
+}
+
+/*
+ * Wait until the events before the index @prod have been handled: the next one to
+ * bind the device must not read about this one's addresses. Bounded, since the
+ * queue is everybody's. False if there are still some.
+ */
+static bool arm_smmu_uapi_drain_evtq(struct arm_smmu_device *smmu, u32 prod)
+{
+	struct arm_smmu_queue *q = &smmu->evtq.q;
+	u32 handled;
+
+	/* Without an interrupt nobody looks at the queue. */
+	if (!q->irq && !smmu->combined_irq)
+		return true;
+	return !read_poll_timeout(READ_ONCE, handled,
+				  arm_smmu_uapi_evtq_passed(q, handled, prod),
+				  EVTQ_DRAIN_POLL_US, EVTQ_DRAIN_TIMEOUT_US,
+				  false, smmu->evtq.handled);
+}
+
 static int arm_smmu_uapi_bind_pasid_table(struct iommu_uapi_bond *bond,
 					  const struct iommu_pasid_table_config *cfg)
 {
@@ -680,6 +784,11 @@ static int arm_smmu_uapi_bind_pasid_table(struct iommu_uapi_bond *bond,
 	ret = arm_smmu_uapi_check_config(master, cfg);
 	if (ret)
 		return ret;
+	/* They would be taken for events of this one. */
+	if (master->evt_left &&
+	    !arm_smmu_uapi_drain_evtq(master->smmu, master->evt_prod))
+		return -EBUSY;
+	master->evt_left = false;
 
 	if (first) {
 		state = kzalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
@@ -699,35 +808,6 @@ static int arm_smmu_uapi_bind_pasid_table(struct iommu_uapi_bond *bond,
 	return ret;
 }
 
-/* Has the event thread come past the event before the index @prod? */
-static bool arm_smmu_uapi_evtq_passed(const struct arm_smmu_queue *q,
-				      u32 handled, u32 prod)
-{
-	u32 size = 1U << q->llq.max_n_shift;
-	u32 left = (prod - handled) & (2 * size - 1);
-
-	return !left || left > size;
-}
-
-/*
- * Wait until the events that are in the queue have been handled: the next one to
- * bind the device must not read about this one's addresses. Bounded, since the
- * queue is everybody's and the wait is not for the end of what others put there.
- */
-static void arm_smmu_uapi_drain_evtq(struct arm_smmu_device *smmu)
-{
-	struct arm_smmu_queue *q = &smmu->evtq.q;
-	u32 prod = readl(q->prod_reg);
-	u32 handled;
-
-	if (read_poll_timeout(READ_ONCE, handled,
-			      arm_smmu_uapi_evtq_passed(q, handled, prod),
-			      EVTQ_DRAIN_POLL_US, EVTQ_DRAIN_TIMEOUT_US, false,
-			      smmu->evtq.handled))
-		dev_warn_ratelimited(smmu->dev,
-				     "events of an unbound device may be left\n");
-}
-
 static void arm_smmu_uapi_unbind(struct iommu_uapi_bond *bond)
 {
 	struct arm_smmu_master *master = dev_iommu_priv_get(bond->dev);
@@ -744,10 +824,13 @@ static void arm_smmu_uapi_unbind(struct iommu_uapi_bond *bond)
 	}
 	mutex_unlock(&arm_smmu_asid_lock);
 
-	arm_smmu_uapi_drain_evtq(master->smmu);
+	master->evt_prod = readl(master->smmu->evtq.q.prod_reg);
+	master->evt_left = !arm_smmu_uapi_drain_evtq(master->smmu,
+						     master->evt_prod);
 
 	mutex_lock(&arm_smmu_asid_lock);
-	arm_smmu_uapi_drop_bond(master);
+	if (master->bond)
+		arm_smmu_uapi_set_bond(master, NULL);
 	mutex_unlock(&arm_smmu_asid_lock);
 
 	kfree(bond->priv);

@@ -1407,6 +1407,63 @@ TEST_F(smmuv3_two, device_goes)
 }
 
 /*
+ * An SMMU that cannot nest, or must not: one whose memory accesses a guest could
+ * make uncached is that unless the administrator says otherwise. The container
+ * works as it always has, says nothing of nesting and binds nothing. With QEMU's
+ * stage=1 or stage=2 this is the only test that makes sense.
+ */
+#define PARAM_UNCACHED	"/sys/module/arm_smmu_v3/parameters/allow_uncached_guests"
+
+FIXTURE(smmuv3_lack)
+{
+	struct guest g;
+};
+
+FIXTURE_SETUP(smmuv3_lack)
+{
+	if (!nr_edu)
+		SKIP(return, "no edu device behind an IOMMU");
+	ASSERT_EQ(0, param_set(PARAM_UNCACHED, 0));
+	ASSERT_EQ(0, guest_open(&self->g, 0));
+}
+
+FIXTURE_TEARDOWN(smmuv3_lack)
+{
+	guest_close(&self->g);
+	EXPECT_EQ(0, param_set(PARAM_UNCACHED, 1));
+}
+
+TEST_F(smmuv3_lack, refused)
+{
+	struct iommu_nesting_info info = { .argsz = sizeof(info) };
+	__u64 page = s1_alloc(&self->g.vmm, SZ_4K);
+	struct s1 s1;
+	int fd;
+
+	guest_s1(&self->g, &s1, 12, 39, 5);
+	s1_map(&s1, VA, page);
+	EXPECT_ERRNO(ENOENT, _test_cmd_get_nesting_cap(self->g.vmm.container,
+						       &info));
+	EXPECT_ERRNO(EOPNOTSUPP,
+		     _test_cmd_get_device_info(self->g.vmm.dev[0], &info,
+					       sizeof(info)));
+	test_err_bind_table(EOPNOTSUPP, DEVICE, s1_config(&s1));
+	test_err_bind_table(EOPNOTSUPP, CONTAINER, s1_config(&s1));
+	test_err_bind_table(EOPNOTSUPP, DEVICE,
+			    table_config(IOMMU_PASID_CONFIG_ABORT, 0, 0));
+
+	test_writes_raw(&self->g, 0, page);
+	EXPECT_FALSE(device_writes(&self->g, 0, self->g.scratch, VA, page));
+	fd = edu_irq_fd(&self->g.edu[0], VFIO_PCI_MSI_IRQ_INDEX);
+	ASSERT_LE(0, fd);
+	EXPECT_TRUE(edu_irq_arrives(&self->g.edu[0], fd));
+	close(fd);
+	ASSERT_DONE(vmm_unmap_ram(&self->g.vmm));
+	ASSERT_DONE(vmm_map_ram(&self->g.vmm));
+	test_writes_raw(&self->g, 0, page);
+}
+
+/*
  * What worked before the user API does so still: containers of the old types and
  * iommufd, which translate by stage 1. Runs on unpatched kernels, too.
  */
