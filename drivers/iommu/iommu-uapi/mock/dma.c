@@ -43,13 +43,84 @@ static int get_cd(struct mock_client *client, const struct mock_access *access,
 	return ret;
 }
 
-/* Ask the IOMMU: its cache, then the tables. 0, 1 for a bypass, or -EFAULT */
+/* Memory as a table walk sees it that goes through the paging-structure cache */
+struct cached_mem {
+	struct mock_mem mem;
+	struct mock_mem *below;
+	struct mock_psc *psc;
+	const struct mock_tag *tag;
+	u64 va;
+	bool reload;
+};
+
+static int cached_load(struct mock_mem *mem, u64 gpa, u64 *val)
+{
+	struct cached_mem *cached = container_of(mem, struct cached_mem, mem);
+
+	if (!cached->reload &&
+	    mock_psc_lookup(cached->psc, cached->tag, cached->va, gpa, val))
+		return 0;
+	return cached->below->load(cached->below, gpa, val);
+}
+
+static int cached_update(struct mock_mem *mem, u64 gpa, u64 old, u64 new)
+{
+	struct cached_mem *cached = container_of(mem, struct cached_mem, mem);
+
+	return cached->below->update(cached->below, gpa, old, new);
+}
+
+static void cached_keep(struct mock_mem *mem, u64 gpa, u64 val, u64 size)
+{
+	struct cached_mem *cached = container_of(mem, struct cached_mem, mem);
+	struct mock_psc_entry entry = {
+		.tag = *cached->tag,
+		.va = ALIGN_DOWN(cached->va, size),
+		.size = size,
+		.gpa = gpa,
+		.val = val,
+	};
+
+	mock_psc_insert(cached->psc, &entry);
+}
+
+static int walk(struct mock_client *client, const struct mock_nested *nested,
+		const struct mock_tag *tag, const struct mock_cd *cd, u64 va,
+		unsigned int acc, struct mock_leaf *leaf,
+		struct mock_s1_fault *fault)
+{
+	struct cached_mem cached = {
+		.mem = {
+			.load = cached_load,
+			.update = cached_update,
+			.keep = cached_keep,
+		},
+		.below = &nested->stage2->mem,
+		.psc = &client->psc,
+		.tag = tag,
+		.va = va,
+	};
+	int ret;
+
+	for (;;) {
+		ret = nested->config ?
+		      mock_arm_walk(&cached.mem, cd, va, acc, leaf, fault) :
+		      mock_vtd_walk(&cached.mem, &nested->vtd, va, acc, leaf,
+				    fault);
+		/* No fault is due to what is only in the cache. */
+		if (!ret || cached.reload)
+			return ret;
+		cached.reload = true;
+	}
+}
+
+/* Ask the IOMMU: its caches, then the tables. 0, 1 for a bypass, or -EFAULT */
 static int ask_iommu(struct mock_client *client,
 		     const struct mock_access *access,
 		     const struct mock_nested *nested, struct mock_tag tag,
 		     struct mock_leaf *leaf, struct mock_s1_fault *fault)
 {
-	struct mock_mem *mem = &nested->stage2->mem;
+	u64 va = access->addr;
 	struct mock_cd cd;
 	int ret;
 
@@ -58,17 +129,12 @@ static int ask_iommu(struct mock_client *client,
 		if (ret)
 			return ret;
 		tag.asid = cd.asid;
+		va = mock_arm_untagged(&cd, va);
 	}
-	if (mock_tlb_lookup(&client->iotlb, &tag, access->addr, access->acc,
-			    leaf))
+	if (mock_tlb_lookup(&client->iotlb, &tag, va, access->acc, leaf))
 		return 0;
 
-	if (nested->config)
-		ret = mock_arm_walk(mem, &cd, access->addr, access->acc, leaf,
-				    fault);
-	else
-		ret = mock_vtd_walk(mem, &nested->vtd, access->addr,
-				    access->acc, leaf, fault);
+	ret = walk(client, nested, &tag, &cd, va, access->acc, leaf, fault);
 	if (!ret)
 		mock_tlb_insert(&client->iotlb, &tag, leaf);
 	return ret;
@@ -108,8 +174,11 @@ static void stage1(struct mock_client *client, const struct mock_access *access,
 			done(t, nested->stage2, access->addr);
 			return;
 		}
-		if (ats)
+		if (ats) {
+			/* It knows no other address than the one it asked for. */
+			leaf.va = ALIGN_DOWN(access->addr, leaf.size);
 			mock_tlb_insert(&client->devtlb, &tag, &leaf);
+		}
 	}
 	done(t, nested->stage2,
 	     leaf.gpa | (access->addr & (leaf.size - 1)));

@@ -144,7 +144,8 @@ void mock_flush(struct mock_client *client, const struct mock_nested *nested)
 
 	mock_tlb_invalidate(&client->iotlb, &select);
 	mock_tlb_invalidate(&client->devtlb, &select);
-	mock_cd_invalidate(&client->cd_cache, nested, true, 0);
+	mock_psc_invalidate(&client->psc, &select);
+	mock_cd_invalidate(&client->cd_cache, &select);
 }
 
 /**
@@ -382,6 +383,7 @@ static void __init client_setup(struct mock_client *client, unsigned int id)
 	mock_tlb_init(&client->iotlb);
 	mock_tlb_init(&client->devtlb);
 	spin_lock_init(&client->cd_cache.lock);
+	spin_lock_init(&client->psc.lock);
 	spin_lock_init(&client->prq_lock);
 	INIT_LIST_HEAD(&client->prq_pending);
 	INIT_LIST_HEAD(&client->prq_answered);

@@ -45,7 +45,7 @@ static void nested_free(struct iommu_domain *domain)
 /* iommufd has no request for a device's own TLB: it goes with the IOMMU's. */
 static int invalidate_client(struct mock_client *client,
 			     struct mock_nested *nested,
-			     const struct mock_select *select)
+			     const struct mock_select *select, bool leaf)
 {
 	int ret = 0;
 
@@ -55,6 +55,8 @@ static int invalidate_client(struct mock_client *client,
 		if (!ret) {
 			mock_tlb_invalidate(&client->iotlb, select);
 			mock_tlb_invalidate(&client->devtlb, select);
+			if (!leaf)
+				mock_psc_invalidate(&client->psc, select);
 			atomic64_inc(&client->invalidations);
 		}
 	}
@@ -84,7 +86,8 @@ static int invalidate_one(struct mock_nested *nested,
 	}
 
 	for (i = 0; i < MOCK_NR_DEVICES; i++)
-		ret = invalidate_client(mock_clients[i], nested, &select) ?:
+		ret = invalidate_client(mock_clients[i], nested, &select,
+					inv->flags & IOMMU_VTD_INV_FLAGS_LEAF) ?:
 		      ret;
 	return ret;
 }

@@ -107,11 +107,8 @@ void mock_tlb_insert(struct mock_tlb *tlb, const struct mock_tag *tag,
 }
 
 static bool selected(const struct mock_select *select,
-		     const struct mock_tlb_entry *entry)
+		     const struct mock_tag *tag, u64 va, u64 size)
 {
-	const struct mock_tag *tag = &entry->tag;
-	const struct mock_leaf *leaf = &entry->leaf;
-
 	if (select->nested && select->nested != tag->nested)
 		return false;
 	if (select->by_pasid && (select->has_pasid != tag->has_pasid ||
@@ -119,8 +116,7 @@ static bool selected(const struct mock_select *select,
 		return false;
 	if (select->by_asid && select->asid != tag->asid)
 		return false;
-	return leaf->va <= select->last &&
-	       leaf->va + (leaf->size - 1) >= select->first;
+	return va <= select->last && va + (size - 1) >= select->first;
 }
 
 /**
@@ -134,7 +130,8 @@ void mock_tlb_invalidate(struct mock_tlb *tlb, const struct mock_select *select)
 
 	spin_lock(&tlb->lock);
 	list_for_each_entry_safe(entry, tmp, &tlb->live, node) {
-		if (!selected(select, entry))
+		if (!selected(select, &entry->tag, entry->leaf.va,
+			      entry->leaf.size))
 			continue;
 		list_move(&entry->node, &tlb->free);
 		tlb->count--;
@@ -215,19 +212,99 @@ void mock_cd_insert(struct mock_cd_cache *cache,
 /**
  * mock_cd_invalidate() - Drop cached context descriptors
  * @cache: the cache
- * @nested: stage 1 that they belong to
- * @all: all of them, otherwise
- * @index: the one with this index
+ * @select: which: that of one PASID, or those with one tag, or all
  */
 void mock_cd_invalidate(struct mock_cd_cache *cache,
-			const struct mock_nested *nested, bool all, u32 index)
+			const struct mock_select *select)
 {
 	unsigned int i;
 
 	spin_lock(&cache->lock);
-	for (i = 0; i < ARRAY_SIZE(cache->slots); i++)
-		if (cache->slots[i].nested == nested &&
-		    (all || cache->slots[i].index == index))
-			cache->slots[i].nested = NULL;
+	for (i = 0; i < ARRAY_SIZE(cache->slots); i++) {
+		if (cache->slots[i].nested != select->nested ||
+		    (select->by_pasid &&
+		     cache->slots[i].index != select->pasid) ||
+		    (select->by_asid &&
+		     cache->slots[i].cd.asid != select->asid))
+			continue;
+		cache->slots[i].nested = NULL;
+	}
 	spin_unlock(&cache->lock);
+}
+
+/* The slot of a table entry, on the way of requests with @tag to @va; or NULL */
+static struct mock_psc_entry *find_slot(struct mock_psc *psc,
+					const struct mock_tag *tag, u64 va,
+					u64 gpa)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(psc->slots); i++) {
+		struct mock_psc_entry *slot = &psc->slots[i];
+
+		if (slot->gpa == gpa && va - slot->va < slot->size &&
+		    tag_equal(&slot->tag, tag))
+			return slot;
+	}
+	return NULL;
+}
+
+/**
+ * mock_psc_lookup() - Look for a cached table entry
+ * @psc: the cache
+ * @tag: of the request
+ * @va: its address
+ * @gpa: where the entry stands
+ * @val: what it says
+ *
+ * Return: whether there is one
+ */
+bool mock_psc_lookup(struct mock_psc *psc, const struct mock_tag *tag, u64 va,
+		     u64 gpa, u64 *val)
+{
+	struct mock_psc_entry *slot;
+
+	spin_lock(&psc->lock);
+	slot = find_slot(psc, tag, va, gpa);
+	if (slot)
+		*val = slot->val;
+	spin_unlock(&psc->lock);
+	return slot;
+}
+
+/**
+ * mock_psc_insert() - Cache a table entry
+ * @psc: the cache
+ * @entry: the entry
+ */
+void mock_psc_insert(struct mock_psc *psc, const struct mock_psc_entry *entry)
+{
+	struct mock_psc_entry *slot;
+
+	spin_lock(&psc->lock);
+	slot = find_slot(psc, &entry->tag, entry->va, entry->gpa);
+	if (!slot)
+		slot = &psc->slots[psc->next++ % ARRAY_SIZE(psc->slots)];
+	*slot = *entry;
+	spin_unlock(&psc->lock);
+}
+
+/**
+ * mock_psc_invalidate() - Drop cached table entries
+ * @psc: the cache
+ * @select: which
+ */
+void mock_psc_invalidate(struct mock_psc *psc, const struct mock_select *select)
+{
+	unsigned int i;
+
+	spin_lock(&psc->lock);
+	for (i = 0; i < ARRAY_SIZE(psc->slots); i++) {
+		struct mock_psc_entry *slot = &psc->slots[i];
+
+		if (slot->tag.nested &&
+		    selected(select, &slot->tag, slot->va, slot->size))
+			slot->tag.nested = NULL;
+	}
+	spin_unlock(&psc->lock);
 }

@@ -8,7 +8,8 @@
  *   vdev.c    an ioctl stands for programming the device
  *   dma.c     the request meets what is attached for its PASID: nothing, stage 2
  *             alone, or stage 1 on top of stage 2
- *   iotlb.c   stage 1 may be in a cache, also long after the guest changed it
+ *   iotlb.c   stage 1, its tables and context descriptors may be in a cache, also
+ *             long after the guest changed them
  *   walk.c    otherwise its tables are walked, through stage 2
  *   fault.c   which may need the guest's help
  *   stage2.c  stage 2 is looked at for each access anew: it is the host's, and
@@ -24,7 +25,7 @@
  *                  attached, detached or invalidated, which is how these wait
  *                  for requests in flight
  *   stage2->lock   rwsem: accesses to memory; for writing while pages go
- *   client->prq_lock, tlb->lock
+ *   client->prq_lock, and the locks of the caches
  *                  spinlocks, leaves
  *
  * group->mutex and the locks of the IOMMU core's page fault queue are taken
@@ -128,6 +129,7 @@ static inline bool mock_is_nested(const struct iommu_domain *domain)
 
 #define MOCK_TLB_SIZE		512
 #define MOCK_CD_CACHE_SIZE	64
+#define MOCK_PSC_SIZE		32
 
 /**
  * struct mock_tag - What tells apart cached entries for the same address
@@ -204,6 +206,34 @@ struct mock_cd_cache {
 	} slots[MOCK_CD_CACHE_SIZE];
 };
 
+/**
+ * struct mock_psc_entry - A page table entry that leads to another table
+ * @tag: whose it is; @tag.nested is NULL in an empty slot
+ * @va: first input address that is translated through it
+ * @size: bytes of input addresses
+ * @gpa: where it stands
+ * @val: what it says
+ */
+struct mock_psc_entry {
+	struct mock_tag tag;
+	u64 va;
+	u64 size;
+	u64 gpa;
+	u64 val;
+};
+
+/**
+ * struct mock_psc - Paging-structure cache of one device
+ * @lock: protects the rest
+ * @next: slot that is used next
+ * @slots: the entries
+ */
+struct mock_psc {
+	spinlock_t lock;	/* leaf */
+	unsigned int next;
+	struct mock_psc_entry slots[MOCK_PSC_SIZE];
+};
+
 void mock_tlb_init(struct mock_tlb *tlb);
 bool mock_tlb_lookup(struct mock_tlb *tlb, const struct mock_tag *tag, u64 addr,
 		     unsigned int acc, struct mock_leaf *leaf);
@@ -219,7 +249,12 @@ void mock_cd_insert(struct mock_cd_cache *cache,
 		    const struct mock_nested *nested, u32 index,
 		    const struct mock_cd *cd);
 void mock_cd_invalidate(struct mock_cd_cache *cache,
-			const struct mock_nested *nested, bool all, u32 index);
+			const struct mock_select *select);
+
+bool mock_psc_lookup(struct mock_psc *psc, const struct mock_tag *tag, u64 va,
+		     u64 gpa, u64 *val);
+void mock_psc_insert(struct mock_psc *psc, const struct mock_psc_entry *entry);
+void mock_psc_invalidate(struct mock_psc *psc, const struct mock_select *select);
 
 /* hw.c */
 
@@ -237,6 +272,7 @@ void mock_cd_invalidate(struct mock_cd_cache *cache,
  * @iotlb: the IOMMU's cached translations for the device
  * @devtlb: the device's own
  * @cd_cache: the IOMMU's cached context descriptors for the device
+ * @psc: the IOMMU's cached table entries above pages, for the device
  * @inject: by MOCK_INJECT_*: how many operations are still to fail
  * @nr_bonds: bindings
  * @invalidations: counter
@@ -262,6 +298,7 @@ struct mock_client {
 	struct mock_tlb iotlb;
 	struct mock_tlb devtlb;
 	struct mock_cd_cache cd_cache;
+	struct mock_psc psc;
 
 	atomic_t inject[MOCK_INJECT_UNRECOVERABLE];
 	atomic_t nr_bonds;

@@ -177,20 +177,10 @@ struct inv {
 	u32 pasid;
 	bool by_asid;
 	u32 asid;
+	bool leaf;		/* tables above pages have not changed */
 	u64 first;
 	u64 last;
 };
-
-static u64 last_addr(const struct iommu_inv_addr_info *info)
-{
-	u64 size, last;
-
-	/* All there is: 2^52 granules of 4 KiB, say */
-	if (check_mul_overflow(info->granule_size, info->nb_granules, &size) ||
-	    check_add_overflow(info->addr, size - 1, &last))
-		return U64_MAX;
-	return last;
-}
 
 static void decode_inv(const struct iommu_cache_invalidate_info *info,
 		       struct inv *inv)
@@ -215,8 +205,10 @@ static void decode_inv(const struct iommu_cache_invalidate_info *info,
 		inv->pasid = inv->has_pasid ? addr->pasid : 0;
 		inv->by_asid = addr->flags & IOMMU_INV_ADDR_FLAGS_ARCHID;
 		inv->asid = addr->archid;
+		inv->leaf = addr->flags & IOMMU_INV_ADDR_FLAGS_LEAF;
 		inv->first = addr->addr;
-		inv->last = last_addr(addr);
+		inv->last = addr->addr +
+			    (addr->granule_size * addr->nb_granules - 1);
 		break;
 	}
 }
@@ -242,10 +234,19 @@ static void select_devtlb(const struct inv *inv, struct mock_select *select)
 	select->pasid = inv->pasid;
 }
 
+/* Context descriptors: by their number where it is given, else by their tag */
+static void select_cds(const struct inv *inv, struct mock_select *select)
+{
+	select->by_pasid = inv->by_pasid;
+	select->pasid = inv->pasid;
+	select->by_asid = inv->by_asid && !inv->by_pasid;
+	select->asid = inv->asid;
+}
+
 static void invalidate(struct mock_client *client, struct mock_nested *nested,
 		       const struct iommu_cache_invalidate_info *info)
 {
-	struct mock_select iotlb, devtlb;
+	struct mock_select iotlb, devtlb, cds;
 	struct inv inv;
 
 	decode_inv(info, &inv);
@@ -255,17 +256,21 @@ static void invalidate(struct mock_client *client, struct mock_nested *nested,
 		.last = inv.last,
 	};
 	devtlb = iotlb;
+	cds = iotlb;
 	/* A page table has no selectors but its own. */
 	if (nested->config) {
 		select_iotlb(&inv, &iotlb);
 		select_devtlb(&inv, &devtlb);
+		select_cds(&inv, &cds);
 	}
 
 	if (info->cache & IOMMU_CACHE_INV_TYPE_PASID)
-		mock_cd_invalidate(&client->cd_cache, nested, !inv.by_pasid,
-				   inv.pasid);
-	if (info->cache & IOMMU_CACHE_INV_TYPE_IOTLB)
+		mock_cd_invalidate(&client->cd_cache, &cds);
+	if (info->cache & IOMMU_CACHE_INV_TYPE_IOTLB) {
 		mock_tlb_invalidate(&client->iotlb, &iotlb);
+		if (!inv.leaf)
+			mock_psc_invalidate(&client->psc, &iotlb);
+	}
 	if (info->cache & IOMMU_CACHE_INV_TYPE_DEV_IOTLB)
 		mock_tlb_invalidate(&client->devtlb, &devtlb);
 }

@@ -190,6 +190,10 @@ static int vtd_walk_once(struct mock_mem *mem,
 		if (ret)
 			return ret;
 	}
+	/* Not before the accessed flag is there for the guest to see */
+	for (i = 0; mem->keep && i < step - steps; i++)
+		mem->keep(mem, steps[i].gpa, steps[i].new,
+			  1ULL << vtd_shift(table->levels - i));
 	return 0;
 }
 
@@ -508,6 +512,9 @@ static int arm_walk_once(struct mock_mem *mem, const struct mock_cd *cd,
 			break;
 		if (!cd->had[r])
 			tables |= step.old;
+		if (mem->keep)
+			mem->keep(mem, step.gpa, step.old,
+				  1ULL << arm_shift(level));
 		next = step.old & GPA_MASK;
 	}
 
@@ -519,10 +526,22 @@ static int arm_walk_once(struct mock_mem *mem, const struct mock_cd *cd,
 }
 
 /**
+ * mock_arm_untagged() - Make the addresses that are the same to stage 1 equal
+ * @cd: the context descriptor
+ * @va: an address
+ *
+ * Return: @va without its tag, if it has one: with a top byte that is like bit 55
+ */
+u64 mock_arm_untagged(const struct mock_cd *cd, u64 va)
+{
+	return cd->tbi[va >> 55 & 1] ? sign_extend64(va, 55) : va;
+}
+
+/**
  * mock_arm_walk() - Translate an address by VMSAv8-64 tables, 4 KiB granule
  * @mem: memory that the tables are in
  * @cd: the context descriptor
- * @va: the address
+ * @va: the address, from mock_arm_untagged()
  * @acc: the access: MOCK_ACC_*
  * @leaf: what is found
  * @fault: or why not
@@ -539,8 +558,6 @@ int mock_arm_walk(struct mock_mem *mem, const struct mock_cd *cd, u64 va,
 	unsigned int r = va >> 55 & 1;
 	int ret, i;
 
-	if (cd->tbi[r])
-		va = sign_extend64(va, 55);
 	if (cd->epd[r] || !sign_extended(va, 63, cd->bits[r]))
 		return no_fetch(fault, IOMMU_FAULT_REASON_OOR_ADDRESS);
 

@@ -24,10 +24,14 @@
  * @load: read the 8 bytes at @gpa; 0 or -EFAULT
  * @update: change the 8 bytes at @gpa from @old to @new; 0, -EAGAIN if they
  *	are not @old, -EFAULT
+ * @keep: optional: the entry @val at @gpa leads to the next table for @size bytes
+ *	of input addresses around the one translated. @load may say so from memory
+ *	of its own until it is told otherwise.
  */
 struct mock_mem {
 	int (*load)(struct mock_mem *mem, u64 gpa, u64 *val);
 	int (*update)(struct mock_mem *mem, u64 gpa, u64 old, u64 new);
+	void (*keep)(struct mock_mem *mem, u64 gpa, u64 val, u64 size);
 };
 
 /**
@@ -127,6 +131,7 @@ int mock_cd_select(const struct mock_cd_table *table, bool has_pasid, u32 pasid,
 		   u32 *index, struct mock_s1_fault *fault);
 int mock_cd_fetch(struct mock_mem *mem, const struct mock_cd_table *table,
 		  u32 index, struct mock_cd *cd, struct mock_s1_fault *fault);
+u64 mock_arm_untagged(const struct mock_cd *cd, u64 va);
 int mock_arm_walk(struct mock_mem *mem, const struct mock_cd *cd, u64 va,
 		  unsigned int acc, struct mock_leaf *leaf,
 		  struct mock_s1_fault *fault);

@@ -23,6 +23,13 @@ struct test_mem {
 	bool rdonly;		/* updates fail */
 	unsigned int races;	/* updates that find another value */
 	unsigned int loads;
+	/* Entries that lead to other tables, as the walk has told */
+	unsigned int kept;
+	struct {
+		u64 gpa;
+		u64 val;
+		u64 size;
+	} keep[4];
 };
 
 static u64 *at(struct test_mem *tm, u64 gpa)
@@ -59,6 +66,18 @@ static int test_update(struct mock_mem *mem, u64 gpa, u64 old, u64 new)
 		return -EAGAIN;
 	*dw = new;
 	return 0;
+}
+
+static void test_keep(struct mock_mem *mem, u64 gpa, u64 val, u64 size)
+{
+	struct test_mem *tm = container_of(mem, struct test_mem, mem);
+
+	if (tm->kept < ARRAY_SIZE(tm->keep)) {
+		tm->keep[tm->kept].gpa = gpa;
+		tm->keep[tm->kept].val = val;
+		tm->keep[tm->kept].size = size;
+	}
+	tm->kept++;
 }
 
 static int walk_test_init(struct kunit *test)
@@ -457,6 +476,38 @@ static void vtd_races(struct kunit *test)
 	expect_fault(test, ret, &fault, IOMMU_FAULT_REASON_UNKNOWN, false);
 }
 
+static void expect_kept(struct kunit *test, unsigned int i, u64 gpa, u64 val,
+			u64 size)
+{
+	struct test_mem *tm = test->priv;
+
+	KUNIT_EXPECT_EQ(test, tm->keep[i].gpa, gpa);
+	KUNIT_EXPECT_EQ(test, tm->keep[i].val, val);
+	KUNIT_EXPECT_EQ(test, tm->keep[i].size, size);
+}
+
+/* What may be cached of the way: with the accessed flag set, and never a page */
+static void vtd_keep(struct kunit *test)
+{
+	struct test_mem *tm = test->priv;
+	struct mock_s1_fault fault;
+	struct mock_leaf leaf;
+
+	tm->mem.keep = test_keep;
+	vtd_tables(tm);
+	put(tm, 4, 5, 0);
+	vtd(test, &vtd5, VTD_VA5, 0, &leaf, &fault);
+	KUNIT_EXPECT_EQ(test, tm->kept, 0);
+
+	vtd_tables(tm);
+	KUNIT_EXPECT_EQ(test, vtd(test, &vtd5, VTD_VA5, 0, &leaf, &fault), 0);
+	KUNIT_EXPECT_EQ(test, tm->kept, 4);
+	expect_kept(test, 0, PAGE(0) + 1 * 8, PAGE(1) | ALL | A, BIT_ULL(48));
+	expect_kept(test, 1, PAGE(1) + 2 * 8, PAGE(2) | ALL | A, 512ULL * SZ_1G);
+	expect_kept(test, 2, PAGE(2) + 3 * 8, PAGE(3) | ALL | A, SZ_1G);
+	expect_kept(test, 3, PAGE(3) + 4 * 8, PAGE(4) | ALL | A, SZ_2M);
+}
+
 /* A table that is its own next level ends after the last level all the same. */
 static void vtd_loop(struct kunit *test)
 {
@@ -782,7 +833,8 @@ static int arm(struct kunit *test, const struct mock_cd *cd, u64 va,
 
 	memset(leaf, 0, sizeof(*leaf));
 	memset(fault, 0, sizeof(*fault));
-	return mock_arm_walk(&tm->mem, cd, va, acc, leaf, fault);
+	return mock_arm_walk(&tm->mem, cd, mock_arm_untagged(cd, va), acc, leaf,
+			     fault);
 }
 
 static void arm_levels(struct kunit *test)
@@ -1078,6 +1130,21 @@ static void arm_dirty(struct kunit *test)
 	expect_fault(test, ret, &fault, IOMMU_FAULT_REASON_UNKNOWN, false);
 }
 
+static void arm_keep(struct kunit *test)
+{
+	struct test_mem *tm = test->priv;
+	struct mock_s1_fault fault;
+	struct mock_leaf leaf;
+
+	tm->mem.keep = test_keep;
+	arm_tables(tm);
+	KUNIT_EXPECT_EQ(test, arm(test, &cd48, ARM_VA, 0, &leaf, &fault), 0);
+	KUNIT_EXPECT_EQ(test, tm->kept, 3);
+	expect_kept(test, 0, PAGE(0) + 1 * 8, PAGE(1) | TABLE, 512ULL * SZ_1G);
+	expect_kept(test, 1, PAGE(1) + 2 * 8, PAGE(2) | TABLE, SZ_1G);
+	expect_kept(test, 2, PAGE(2) + 3 * 8, PAGE(3) | TABLE, SZ_2M);
+}
+
 static void arm_loop(struct kunit *test)
 {
 	struct test_mem *tm = test->priv;
@@ -1117,6 +1184,7 @@ static struct kunit_case walk_cases[] = {
 	KUNIT_CASE(vtd_accessed_dirty),
 	KUNIT_CASE(vtd_update_fails),
 	KUNIT_CASE(vtd_races),
+	KUNIT_CASE(vtd_keep),
 	KUNIT_CASE(vtd_loop),
 	KUNIT_CASE(vtd_overflow),
 	KUNIT_CASE(cd_selection),
@@ -1131,6 +1199,7 @@ static struct kunit_case walk_cases[] = {
 	KUNIT_CASE(arm_permission),
 	KUNIT_CASE(arm_access_flag),
 	KUNIT_CASE(arm_dirty),
+	KUNIT_CASE(arm_keep),
 	KUNIT_CASE(arm_loop),
 	KUNIT_CASE(arm_overflow),
 	{}

@@ -1899,6 +1899,60 @@ TEST_F(invalidate, leaf)
 	test_stale(1, VA_B);
 }
 
+/*
+ * Tables on the way to a page are cached as well. An invalidation that says that
+ * only leaf entries have changed leaves them.
+ */
+TEST_F(invalidate, non_leaf)
+{
+	struct iommu_cache_invalidate_info infos[] = {
+		inv_addr(self->cache, self->pasid[0], VA_B, SZ_4K, 2),
+		inv_pasid(self->cache, self->pasid[0]),
+		inv_domain(IOTLB),
+	};
+	const __u64 va[] = { VA_B, VA_B + SZ_4K };
+	struct iommu_cache_invalidate_info leaf, other;
+	unsigned int i, j, level;
+	__u64 entry, old, new;
+
+	leaf = infos[0];
+	leaf.granu.addr_info.flags |= IOMMU_INV_ADDR_FLAGS_LEAF;
+	other = inv_addr(self->cache, self->pasid[1], VA_B, SZ_4K, 2);
+
+	/* The change is one level above the page, then two */
+	for (level = 2; level <= 3; level++) {
+		for (i = 0; i < ARRAY_SIZE(infos); i++) {
+			for (j = 0; j < ARRAY_SIZE(va); j++)
+				guest_map(&self->pt[0], va[j], self->old_page);
+			test_stale(0, va[0]);
+			entry = guest_pt_entry(&self->pt[0], VA_B, level);
+			old = guest_read(&self->vmm, entry);
+			guest_write(&self->vmm, entry, 0);
+			for (j = 0; j < ARRAY_SIZE(va); j++)
+				guest_map(&self->pt[0], va[j], self->new_page);
+			new = guest_read(&self->vmm, entry);
+			ASSERT_NE(old & PT_ADDR, new & PT_ADDR);
+
+			/* Also for a page that was not asked for before */
+			test_stale(0, va[0]);
+			test_stale(0, va[1]);
+			test_cmd_inv(self->scope, leaf);
+			test_cmd_inv(self->scope, other);
+			test_stale(0, va[0]);
+			test_stale(0, va[1]);
+			test_cmd_inv(self->scope, infos[i]);
+			if (variant->ats)
+				flush_devtlb(self->scope);
+			test_fresh(0, va[0]);
+			test_fresh(0, va[1]);
+
+			guest_write(&self->vmm, entry, old);
+			test_cmd_inv(self->scope, inv_domain(IOTLB));
+			flush_devtlb(self->scope);
+		}
+	}
+}
+
 /* Each cache for itself: a stale entry in one is enough */
 TEST_F(invalidate, caches)
 {

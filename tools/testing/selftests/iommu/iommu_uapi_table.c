@@ -21,6 +21,7 @@
 #define CD_EPD1		(1ULL << 30)
 #define CD_V		(1ULL << 31)
 #define CD_IPS_48	(5ULL << 32)
+#define CD_TBI0		(1ULL << 38)
 #define CD_AA64		(1ULL << 41)
 #define CD_HD		(1ULL << 42)
 #define CD_HA		(1ULL << 43)
@@ -645,6 +646,73 @@ TEST_F(table, inv_address)
 	test_stale(0, 2, VA_A);
 }
 
+/* The tables above the page as well, unless only leaf entries have changed */
+TEST_F(table, inv_non_leaf)
+{
+	struct iommu_cache_invalidate_info info =
+		inv_addr(IOTLB, pasids[0], VA_B, SZ_4K, 2);
+	const __u64 next = VA_B + SZ_4K;
+	__u64 entry;
+
+	test_cmd_bind_table(self->scope, translate());
+	guest_map(&self->pt[0], VA_B, self->old_page);
+	guest_map(&self->pt[0], next, self->old_page);
+	test_stale(0, 0, VA_B);
+	entry = guest_pt_entry(&self->pt[0], VA_B, 2);
+	guest_write(&self->vmm, entry, 0);
+	guest_map(&self->pt[0], VA_B, self->new_page);
+	guest_map(&self->pt[0], next, self->new_page);
+	test_stale(0, 0, next);
+
+	info.granu.addr_info.flags |= IOMMU_INV_ADDR_FLAGS_LEAF;
+	test_cmd_inv(self->scope, info);
+	test_stale(0, 0, VA_B);
+	test_stale(0, 0, next);
+	/* By the tag of another address space */
+	info.granu.addr_info.flags = IOMMU_INV_ADDR_FLAGS_ARCHID;
+	info.granu.addr_info.archid = ASID(1);
+	test_cmd_inv(self->scope, info);
+	test_stale(0, 0, VA_B);
+	info.granu.addr_info.archid = ASID(0);
+	test_cmd_inv(self->scope, info);
+	test_fresh(0, 0, VA_B);
+	test_fresh(0, 0, next);
+}
+
+/* Where the top byte is ignored, what is cached is the same for all of them */
+TEST_F(table, tagged_addresses)
+{
+	struct iommu_pasid_table_config cfg = translate();
+	const __u64 tagged = VA_B | 0xa5ULL << 56;
+
+	write_cd(&self->vmm, cd_gpa(self->cds, pasids[0]), &self->pt[0],
+		 CD_VALID | CD_TBI0 | CD_ASID(ASID(0)));
+	cfg.flags = IOMMU_PASID_TABLE_DEVTLB;
+	test_cmd_bind_table(self->scope, cfg);
+	test_dma_stopped(MOCK_DMA_ABORT_S1, DEV(0), pasids[1],
+			 VA_A | 0xa5ULL << 56);
+
+	make_stale(0, 0, VA_B);
+	test_stale(0, 0, tagged);
+	test_cmd_inv(self->scope, inv_addr(IOTLB, pasids[0], VA_B, SZ_4K, 1));
+	test_fresh(0, 0, tagged);
+	EXPECT_EQ(1, mock_stats(DEV(0)).iotlb_entries);
+	guest_map(&self->pt[0], VA_B, self->old_page);
+	test_fresh(0, 0, VA_B);
+	test_cmd_inv(self->scope, inv_addr(IOTLB, pasids[0], VA_B, SZ_4K, 1));
+	test_stale(0, 0, VA_B);
+
+	/* The device does not know, and caches what it puts on the bus */
+	test_stale(MOCK_DMA_ATS, 0, tagged);
+	EXPECT_EQ(1, mock_stats(DEV(0)).devtlb_entries);
+	guest_map(&self->pt[0], VA_B, self->new_page);
+	test_cmd_inv(self->scope, inv_addr(IOTLB, pasids[0], VA_B, SZ_4K, 1));
+	test_stale(MOCK_DMA_ATS, 0, tagged);
+	test_fresh(MOCK_DMA_ATS, 0, VA_B);
+	test_cmd_inv(self->scope, inv_addr(DEVTLB, pasids[0], tagged, SZ_4K, 1));
+	test_fresh(MOCK_DMA_ATS, 0, tagged);
+}
+
 TEST_F(table, inv_without_pasid)
 {
 	test_cmd_bind_table(self->scope, translate());
@@ -726,6 +794,34 @@ TEST_F(table, inv_pasid_cache)
 	test_dma(DEV(0), NO_PASID, VA_A, self->page0);
 	test_cmd_inv(self->scope, inv_pasid(PASID_CACHE | IOTLB, NO_PASID));
 	test_dma_stopped(MOCK_DMA_ABORT_S1, DEV(0), NO_PASID, VA_A);
+}
+
+/* By tag: the descriptors that have it, and no others */
+TEST_F(table, inv_pasid_cache_by_asid)
+{
+	struct iommu_cache_invalidate_info info =
+		inv_pasid(PASID_CACHE, NO_PASID);
+	int i;
+
+	write_cd(&self->vmm, cd_gpa(self->cds, pasids[2]), &self->pt[2],
+		 CD_VALID | CD_ASID(ASID(0)));
+	test_cmd_bind_table(self->scope, translate());
+	test_all_spaces(DEV(0));
+	for (i = 0; i < NR_SPACES; i++)
+		guest_write(&self->vmm, cd_gpa(self->cds, pasids[i]), 0);
+	info.granu.pasid_info.flags = IOMMU_INV_PASID_FLAGS_ARCHID;
+	info.granu.pasid_info.archid = ASID(0);
+	test_cmd_inv(self->scope, info);
+	test_dma_stopped(MOCK_DMA_ABORT_S1, DEV(0), pasids[0], VA_A);
+	test_dma(DEV(0), pasids[1], VA_A, self->page[1]);
+	test_dma_stopped(MOCK_DMA_ABORT_S1, DEV(0), pasids[2], VA_A);
+	test_dma(DEV(0), NO_PASID, VA_A, self->page0);
+
+	/* With a number as well, that is what selects it */
+	info.granu.pasid_info.flags |= IOMMU_INV_PASID_FLAGS_PASID;
+	info.granu.pasid_info.pasid = pasids[1];
+	test_cmd_inv(self->scope, info);
+	test_dma_stopped(MOCK_DMA_ABORT_S1, DEV(0), pasids[1], VA_A);
 }
 
 TEST_F(table, inv_batch)
