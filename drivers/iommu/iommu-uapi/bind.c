@@ -221,7 +221,15 @@ void iommu_uapi_unbind_pasid(struct iommu_uapi_ctx *ctx, ioasid_t pasid)
 	}
 }
 
-/* What both kinds of bind ask of a device */
+/*
+ * What both kinds of bind ask of a device
+ *
+ * A neighbour may still join the group later. Then nothing more is bound, and a
+ * bond in place goes on to name the device that was alone. A bond of the
+ * container's outlives the last close of that device, so whoever removes it from a
+ * group that its neighbour keeps alive has to unbind first: no caller tells the
+ * core that a device has left its group.
+ */
 static int check_device(struct iommu_uapi_dev *udev, u32 feature)
 {
 	if (udev->gone)
@@ -571,7 +579,8 @@ static int bind_table_all(struct iommu_uapi_ctx *ctx,
  * @cfg: the table; has passed the copy step
  *
  * A device that has a guest PASID table changes to the new configuration in one
- * step. When the call returns an error, nothing has changed on any device.
+ * step. When the call returns an error, nothing has changed on any device, unless
+ * one that had changed before another failed refuses to change back.
  *
  * Return: 0, -EBUSY if a guest page table is bound, else as
  * iommu_uapi_bind_pgtbl()
