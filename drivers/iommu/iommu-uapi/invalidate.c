@@ -10,6 +10,7 @@
  * error has to reach the caller, who then must not report completion.
  */
 #include <linux/kernel.h>
+#include <linux/lockdep.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
@@ -64,8 +65,11 @@ static struct iommu_uapi_bond *find_bond(struct iommu_uapi_dev *udev,
 static int invalidate_bond(struct iommu_uapi_bond *bond,
 			   const struct iommu_cache_invalidate_info *inv)
 {
-	int ret = bond->udev->ops->invalidate(bond, inv);
+	int ret;
 
+	lockdep_assert_held(&bond->udev->lock);
+
+	ret = bond->udev->ops->invalidate(bond, inv);
 	trace_iommu_uapi_invalidate(bond, inv, ret);
 	return ret;
 }

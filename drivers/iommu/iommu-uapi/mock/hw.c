@@ -113,6 +113,8 @@ unsigned int mock_features_of(struct mock_client *client)
  */
 bool mock_injected(struct mock_client *client, unsigned int what)
 {
+	if (atomic_dec_if_positive(&client->spare[what]) >= 0)
+		return false;
 	return atomic_dec_if_positive(&client->inject[what]) >= 0;
 }
 
@@ -198,11 +200,15 @@ static void set_rid(struct mock_client *client, struct iommu_domain *domain)
  * @domain: paging or nested domain
  * @dev: device
  *
- * Return: 0
+ * Return: 0 or -EIO
  */
 int mock_attach_rid(struct iommu_domain *domain, struct device *dev)
 {
-	set_rid(mock_client_of(dev), domain);
+	struct mock_client *client = mock_client_of(dev);
+
+	if (mock_injected(client, MOCK_INJECT_ATTACH_ERROR))
+		return -EIO;
+	set_rid(client, domain);
 	return 0;
 }
 
@@ -219,7 +225,7 @@ static int attach_blocked(struct iommu_domain *domain, struct device *dev)
  * @pasid: PASID
  * @old: what is attached there so far
  *
- * Return: 0 or -ENOMEM
+ * Return: 0, -ENOMEM or -EIO
  */
 int mock_attach_pasid(struct iommu_domain *domain, struct device *dev,
 		      ioasid_t pasid, struct iommu_domain *old)
@@ -227,6 +233,8 @@ int mock_attach_pasid(struct iommu_domain *domain, struct device *dev,
 	struct mock_client *client = mock_client_of(dev);
 	void *entry;
 
+	if (mock_injected(client, MOCK_INJECT_ATTACH_ERROR))
+		return -EIO;
 	down_write(&client->lock);
 	entry = xa_store(&client->pasids, pasid, domain, GFP_KERNEL);
 	if (!xa_is_err(entry) && old)

@@ -273,7 +273,8 @@ void mock_psc_invalidate(struct mock_psc *psc, const struct mock_select *select)
  * @devtlb: the device's own
  * @cd_cache: the IOMMU's cached context descriptors for the device
  * @psc: the IOMMU's cached table entries above pages, for the device
- * @inject: by MOCK_INJECT_*: how many operations are still to fail
+ * @spare: by MOCK_INJECT_*: how many operations still succeed
+ * @inject: and how many are to fail then
  * @nr_bonds: bindings
  * @invalidations: counter
  * @unrecoverable: counter
@@ -300,6 +301,7 @@ struct mock_client {
 	struct mock_cd_cache cd_cache;
 	struct mock_psc psc;
 
+	atomic_t spare[MOCK_INJECT_UNRECOVERABLE];
 	atomic_t inject[MOCK_INJECT_UNRECOVERABLE];
 	atomic_t nr_bonds;
 	atomic64_t invalidations;

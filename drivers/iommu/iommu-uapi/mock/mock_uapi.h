@@ -144,6 +144,8 @@ struct mock_page_response {
  * @MOCK_INJECT_INV_TIMEOUT: invalidations time out, entries stay
  * @MOCK_INJECT_INV_ERROR: invalidations end in a queue error (EIO), entries stay
  * @MOCK_INJECT_BIND_ERROR: binds fail with EIO
+ * @MOCK_INJECT_ATTACH_ERROR: domains cannot be attached: EIO. A bind attaches one,
+ *	and so does an unbind from the requests without PASID: stage 2 alone.
  * @MOCK_INJECT_UNRECOVERABLE: not an error: unrecoverable faults are reported
  *	now, with reason UNKNOWN, flag ADDR_VALID, and addresses that count from 0
  *	in steps of 4096. ENOENT without a binding.
@@ -152,7 +154,12 @@ enum mock_inject_what {
 	MOCK_INJECT_INV_TIMEOUT,
 	MOCK_INJECT_INV_ERROR,
 	MOCK_INJECT_BIND_ERROR,
+	MOCK_INJECT_ATTACH_ERROR,
 	MOCK_INJECT_UNRECOVERABLE,
+};
+
+enum mock_inject_flags {
+	MOCK_INJECT_AFTER_ONE = 1 << 0,	/* the next operation still succeeds */
 };
 
 #define MOCK_INJECT_MAX		65536
@@ -160,7 +167,7 @@ enum mock_inject_what {
 /**
  * struct mock_inject - Things that go wrong in hardware
  * @argsz: sizeof(struct mock_inject)
- * @flags: must be zero
+ * @flags: MOCK_INJECT_AFTER_ONE, not with MOCK_INJECT_UNRECOVERABLE
  * @what: &enum mock_inject_what
  * @count: how many of the device's next operations of this kind fail, at most
  *	MOCK_INJECT_MAX. Replaces the number that is left from before.

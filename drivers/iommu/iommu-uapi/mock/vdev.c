@@ -42,8 +42,10 @@ static void reset(struct mock_client *client)
 	mock_prq_reset(client);
 	up_write(&client->lock);
 
-	for (i = 0; i < ARRAY_SIZE(client->inject); i++)
+	for (i = 0; i < ARRAY_SIZE(client->inject); i++) {
+		atomic_set(&client->spare[i], 0);
 		atomic_set(&client->inject[i], 0);
+	}
 }
 
 static int open_device(struct vfio_device *vdev)
@@ -162,17 +164,21 @@ static int ioctl_inject(struct mock_client *client, void __user *arg)
 
 	if (copy_from_user(&inject, arg, sizeof(inject)))
 		return -EFAULT;
-	if (inject.argsz != sizeof(inject) || inject.flags ||
-	    inject.count > MOCK_INJECT_MAX)
+	if (inject.argsz != sizeof(inject) || inject.count > MOCK_INJECT_MAX ||
+	    inject.flags & ~MOCK_INJECT_AFTER_ONE)
 		return -EINVAL;
 	switch (inject.what) {
 	case MOCK_INJECT_INV_TIMEOUT:
 	case MOCK_INJECT_INV_ERROR:
 	case MOCK_INJECT_BIND_ERROR:
+	case MOCK_INJECT_ATTACH_ERROR:
+		atomic_set(&client->spare[inject.what],
+			   inject.flags & MOCK_INJECT_AFTER_ONE ? 1 : 0);
 		atomic_set(&client->inject[inject.what], inject.count);
 		return 0;
 	case MOCK_INJECT_UNRECOVERABLE:
-		return mock_report_unrecoverables(client, inject.count);
+		return inject.flags ? -EINVAL :
+		       mock_report_unrecoverables(client, inject.count);
 	default:
 		return -EINVAL;
 	}

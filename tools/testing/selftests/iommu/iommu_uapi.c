@@ -1168,6 +1168,29 @@ TEST_F(bind, hardware_error)
 	test_dma(DEV(0), self->pasid, VA_A, self->page);
 }
 
+/* The same where the hardware refuses the domain */
+TEST_F(bind, attach_error)
+{
+	test_cmd_inject(DEV(0), MOCK_INJECT_ATTACH_ERROR, 1);
+	test_err_bind(EIO, self->scope, &self->pt, self->pasid);
+	test_dma_stopped(MOCK_DMA_BLOCKED, DEV(0), self->pasid, VA_A);
+	test_cmd_inject(DEV(0), MOCK_INJECT_ATTACH_ERROR, 1);
+	test_err_bind(EIO, self->scope, &self->pt, NO_PASID);
+	test_dma(DEV(0), NO_PASID, self->page, self->page);
+	EXPECT_EQ(0, mock_stats(DEV(0)).bonds);
+	EXPECT_EQ(0, mock_stats(DEV(0)).domains);
+
+	/* An unbind does not fail, and no device is left with the guest's table */
+	test_cmd_bind(self->scope, &self->pt, NO_PASID);
+	test_dma(DEV(0), NO_PASID, VA_A, self->page);
+	test_cmd_inject(DEV(0), MOCK_INJECT_ATTACH_ERROR, 1);
+	test_cmd_unbind(self->scope, NO_PASID);
+	test_dma_stopped(MOCK_DMA_BLOCKED, DEV(0), NO_PASID, VA_A);
+	test_dma_stopped(MOCK_DMA_BLOCKED, DEV(0), NO_PASID, self->page);
+	EXPECT_EQ(0, mock_stats(DEV(0)).bonds);
+	EXPECT_EQ(0, mock_stats(DEV(0)).domains);
+}
+
 TEST_F(bind, guest_numbers)
 {
 	test_cmd_bind_gpasid(self->scope, &self->pt, self->pasid, 7);
@@ -2124,6 +2147,8 @@ TEST_F(invalidate, permission)
 /* The container means all its devices, a device itself alone */
 TEST_F(invalidate, other_device)
 {
+	struct iommu_cache_invalidate_info info;
+
 	guest_map(&self->pt[0], VA_A, self->old_page);
 	test_stale_on(DEV(0), 0, VA_A);
 	test_stale_on(DEV(1), 0, VA_A);
@@ -2136,6 +2161,19 @@ TEST_F(invalidate, other_device)
 		test_stale_on(DEV(1), 0, VA_A);
 	else
 		test_fresh_on(DEV(1), 0, VA_A);
+
+	/* In a batch it is the same */
+	info = inv_addr(self->cache, self->pasid[0], VA_B, SZ_4K, 1);
+	guest_map(&self->pt[0], VA_B, self->old_page);
+	test_stale_on(DEV(0), 0, VA_B);
+	test_stale_on(DEV(1), 0, VA_B);
+	guest_map(&self->pt[0], VA_B, self->new_page);
+	test_cmd_inv_batch(self->scope, &info, sizeof(info), 1);
+	test_fresh_on(DEV(0), 0, VA_B);
+	if (variant->device)
+		test_stale_on(DEV(1), 0, VA_B);
+	else
+		test_fresh_on(DEV(1), 0, VA_B);
 }
 
 TEST_F(invalidate, guest_numbers)

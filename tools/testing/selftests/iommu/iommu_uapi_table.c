@@ -467,6 +467,60 @@ TEST_F(table, two_devices)
 	/* It takes one device with a table for the container to have one */
 	test_cmd_unbind_table(self->scope);
 	test_err_unbind_table(ENOENT, self->scope);
+	/* There is nothing to go back to any more */
+	test_cmd_inject(DEV(1), MOCK_INJECT_BIND_ERROR, 1);
+	test_err_bind_table(EIO, self->scope, translate());
+	test_stage2_alone(DEV(0));
+	EXPECT_EQ(0, mock_stats(DEV(0)).bonds);
+}
+
+/*
+ * A container's bind that fails on the second device, and the first refuses the
+ * configuration that it had
+ */
+TEST_F(table, not_restored)
+{
+	struct iommu_pasid_table_config bypass =
+		table_config(IOMMU_PASID_CONFIG_BYPASS, 0, 0);
+	struct scope container = container_scope(&self->vmm);
+	unsigned int refusals, again;
+
+	for (refusals = 1; refusals <= 2; refusals++) {
+		test_cmd_bind_table(container, translate());
+		test_cmd_bind_table(self->scope, translate());
+		test_cmd_inject_after_one(DEV(0), MOCK_INJECT_BIND_ERROR,
+					  refusals);
+		test_cmd_inject(DEV(1), MOCK_INJECT_BIND_ERROR, 1);
+		test_err_bind_table(EIO, container, bypass);
+		/* What is in force then is what another failure goes back to */
+		for (again = 0; again < 2; again++) {
+			if (refusals == 2) {
+				/* Refused "abort" as well: it has the new one */
+				test_stage2_alone(DEV(0));
+			} else {
+				test_dma_stopped(MOCK_DMA_BLOCKED, DEV(0),
+						 NO_PASID, self->page0);
+				test_dma_stopped(MOCK_DMA_BLOCKED, DEV(0),
+						 pasids[0], VA_A);
+			}
+			test_all_spaces(DEV(1));
+			test_cmd_inject(DEV(1), MOCK_INJECT_BIND_ERROR, 1);
+			test_err_bind_table(EIO, container, translate());
+		}
+		EXPECT_EQ(1, mock_stats(DEV(0)).bonds);
+
+		/* It lasts as long as the one it had */
+		close_fd(&DEV(0));
+		self->vmm.dev[0] = mock_open_device(self->vmm.group[0], 0);
+		EXPECT_EQ(!variant->device, mock_stats(DEV(0)).bonds);
+		if (variant->device)
+			self->scope = device_scope(&self->vmm, 0);
+		test_cmd_bind_table(container, translate());
+		test_all_spaces(DEV(0));
+		test_all_spaces(DEV(1));
+		test_cmd_unbind_table(container);
+		test_stage2_alone(DEV(0));
+	}
 }
 
 /* ---------------------------------------------------------------------

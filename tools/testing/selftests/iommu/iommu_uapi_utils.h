@@ -788,10 +788,11 @@ static struct mock_stats mock_stats(int dev)
 	return stats;
 }
 
-static int _test_cmd_inject(int dev, __u32 what, __u32 count)
+static int _test_cmd_inject(int dev, __u32 flags, __u32 what, __u32 count)
 {
 	struct mock_inject inject = {
 		.argsz = sizeof(inject),
+		.flags = flags,
 		.what = what,
 		.count = count,
 	};
@@ -1118,7 +1119,11 @@ static int _test_cmd_respond(int fd, __u32 flags, __u32 pasid, __u32 grpid,
 	})
 
 #define test_cmd_inject(dev, what, count)				\
-	ASSERT_DONE(_test_cmd_inject(dev, what, count))
+	ASSERT_DONE(_test_cmd_inject(dev, 0, what, count))
+/* The next one succeeds, those after it do not */
+#define test_cmd_inject_after_one(dev, what, count)			\
+	ASSERT_DONE(_test_cmd_inject(dev, MOCK_INJECT_AFTER_ONE, what,	\
+				     count))
 
 /* The device reads at @va what is in guest memory at @gpa */
 #define test_dma_read_flags(dev, flags, pasid, va, gpa)			\
