@@ -130,6 +130,24 @@ compare()
 	printf '1 0 0 iommufd on %s: same result of each test as unpatched\n' "$a" >>"$summary"
 }
 
+# Users of the SMMUv3 that know nothing of guest tables: type1, type1v2, iommufd.
+compare_plain()
+{
+	local v name
+
+	for v in base normal; do
+		name=arm64-$v
+		[ $v = base ] || name=arm64
+		LIMIT=300 "$TOP/scripts/guest.sh" arm64 $v test \
+			test=iommu_uapi_smmuv3 args=-f,plain || true
+		results "$LOGS/guest-$name-test/results" >"$dir/plain-$v"
+	done
+	note "plain users of the SMMUv3, unpatched kernel: $(count <"$dir/plain-base")"
+	note "plain users of the SMMUv3, patched kernel:   $(count <"$dir/plain-normal")"
+	[ -s "$dir/plain-normal" ] && diff "$dir/plain-base" "$dir/plain-normal" || return 1
+	printf '1 0 0 plain users of the SMMUv3: same result as unpatched\n' >>"$summary"
+}
+
 results()
 {
 	tr -d '\r' <"$1" | grep -E '^(# )*(not )?ok [0-9]+' || true
@@ -170,9 +188,9 @@ for a in x86_64 arm64; do
 	part "$a: iommufd's tests on both" compare $a
 	part "$a: kernel with the feature off" off_guest $a
 done
+part "arm64: plain users of the SMMUv3 on both" compare_plain
 part "arm64 debug kernel" "$kernel" arm64 debug
 part "arm64 debug guest: all tests" guest arm64 debug 3000
-part "static checks: feature off, allmodconfig on arm64" static off build-arm64
 part "the series, step by step" series
 part "documentation" docs
 finish

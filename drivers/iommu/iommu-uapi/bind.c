@@ -225,10 +225,8 @@ void iommu_uapi_unbind_pasid(struct iommu_uapi_ctx *ctx, ioasid_t pasid)
  * What both kinds of bind ask of a device
  *
  * A neighbour may still join the group later. Then nothing more is bound, and a
- * bond in place goes on to name the device that was alone. A bond of the
- * container's outlives the last close of that device, so whoever removes it from a
- * group that its neighbour keeps alive has to unbind first: no caller tells the
- * core that a device has left its group.
+ * bond in place goes on to name the device that was alone, until it is unbound or
+ * that device is gone.
  */
 static int check_device(struct iommu_uapi_dev *udev, u32 feature)
 {

@@ -2,11 +2,15 @@
 /*
  * IOMMU user API: contexts and the devices in them
  */
+#include <linux/list.h>
 #include <linux/slab.h>
 #include <uapi/linux/iommufd.h>
 
 #include "../iommu-priv.h"
 #include "private.h"
+
+static DEFINE_MUTEX(all_devs_lock);
+static LIST_HEAD(all_devs);
 
 /**
  * iommu_uapi_alloc_stage2() - Allocate the domain of a nesting container
@@ -169,8 +173,7 @@ static int first_device(struct device *dev, void *data)
  * iommu_uapi_attach_group() - Add an IOMMU group to a context
  * @ctx: the context
  * @group: the group, which the caller owns (iommu_group_claim_dma_owner()) and
- *	has attached to @stage2. A device that is alone in it stays until it is
- *	detached.
+ *	has attached to @stage2
  * @stage2: domain from iommu_uapi_alloc_stage2()
  *
  * The group begins with no guest tables, whatever other groups of the context
@@ -191,6 +194,7 @@ int iommu_uapi_attach_group(struct iommu_uapi_ctx *ctx,
 		return -ENOMEM;
 
 	kref_init(&udev->ref);
+	udev->ctx = ctx;
 	init_rwsem(&udev->lock);
 	raw_spin_lock_init(&udev->fault_lock);
 	xa_init_flags(&udev->bonds, XA_FLAGS_ACCOUNT);
@@ -204,9 +208,13 @@ int iommu_uapi_attach_group(struct iommu_uapi_ctx *ctx,
 		goto err_put;
 	iommu_uapi_dev_init_info(udev);
 
+	mutex_lock(&all_devs_lock);
 	mutex_lock(&ctx->lock);
 	ret = xa_insert(&ctx->devs, iommu_group_id(group), udev, GFP_KERNEL);
+	if (!ret)
+		list_add(&udev->list, &all_devs);
 	mutex_unlock(&ctx->lock);
+	mutex_unlock(&all_devs_lock);
 	if (ret)
 		goto err_put;
 	return 0;
@@ -217,15 +225,23 @@ err_put:
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_attach_group);
 
-static void detach_dev(struct iommu_uapi_ctx *ctx, struct iommu_uapi_dev *udev)
+static void end_dev(struct iommu_uapi_dev *udev)
 {
-	lockdep_assert_held(&ctx->lock);
+	lockdep_assert_held(&udev->ctx->lock);
 
 	down_write(&udev->lock);
 	iommu_uapi_unbind_dev(udev, false);
 	iommu_uapi_faults_disconnect(udev);
 	udev->gone = true;
 	up_write(&udev->lock);
+}
+
+static void detach_dev(struct iommu_uapi_ctx *ctx, struct iommu_uapi_dev *udev)
+{
+	lockdep_assert_held(&all_devs_lock);
+
+	end_dev(udev);
+	list_del(&udev->list);
 
 	/* Only now: as long as something is bound, invalidations must see it. */
 	xa_erase(&ctx->devs, iommu_group_id(udev->group));
@@ -251,11 +267,13 @@ void iommu_uapi_detach_group(struct iommu_uapi_ctx *ctx,
 {
 	struct iommu_uapi_dev *udev;
 
+	mutex_lock(&all_devs_lock);
 	mutex_lock(&ctx->lock);
 	udev = xa_load(&ctx->devs, iommu_group_id(group));
 	if (udev)
 		detach_dev(ctx, udev);
 	mutex_unlock(&ctx->lock);
+	mutex_unlock(&all_devs_lock);
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_detach_group);
 
@@ -270,10 +288,12 @@ void iommu_uapi_ctx_free(struct iommu_uapi_ctx *ctx)
 	struct iommu_uapi_dev *udev;
 	unsigned long index;
 
+	mutex_lock(&all_devs_lock);
 	mutex_lock(&ctx->lock);
 	xa_for_each(&ctx->devs, index, udev)
 		detach_dev(ctx, udev);
 	mutex_unlock(&ctx->lock);
+	mutex_unlock(&all_devs_lock);
 
 	xa_destroy(&ctx->pasids);
 	xa_destroy(&ctx->devs);
@@ -309,3 +329,29 @@ void iommu_uapi_close_device(struct iommu_uapi_ctx *ctx, struct device *dev)
 	iommu_uapi_dev_put(udev);
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_close_device);
+
+/**
+ * iommu_uapi_release_device() - A device leaves the machine
+ * @dev: the device; its driver is unbound, and it is still in its group
+ *
+ * A group may go on to exist, and with it what a container has, because of a
+ * neighbour that has come after something was bound to the device. The IOMMU
+ * driver is about to forget the device, so what is bound to it ends here.
+ *
+ * Context: the IOMMU core, before it takes the device out of its group
+ */
+void iommu_uapi_release_device(struct device *dev)
+{
+	struct iommu_uapi_dev *udev;
+
+	mutex_lock(&all_devs_lock);
+	list_for_each_entry(udev, &all_devs, list) {
+		if (udev->dev != dev)
+			continue;
+		mutex_lock(&udev->ctx->lock);
+		end_dev(udev);
+		mutex_unlock(&udev->ctx->lock);
+		break;
+	}
+	mutex_unlock(&all_devs_lock);
+}

@@ -14,6 +14,8 @@
  *
  * Locks, outermost first:
  *
+ *   all_devs_lock     mutex: groups come and go, in all contexts; so do devices,
+ *                     which may leave the machine while their group stays
  *   ctx->lock         mutex: devices, PASIDs and bindings change. Never taken
  *                     by invalidations, page responses and faults.
  *   udev->lock        rwsem: taken for writing while the bonds or the fault
@@ -54,6 +56,8 @@ struct iommu_uapi_ctx {
 struct iommu_uapi_dev {
 	struct kref ref;
 	struct rcu_head rcu;
+	struct list_head list;			/* of all contexts' devices */
+	struct iommu_uapi_ctx *ctx;		/* while on that list */
 	struct device *dev;
 	struct iommu_group *group;
 	struct iommu_domain *stage2;

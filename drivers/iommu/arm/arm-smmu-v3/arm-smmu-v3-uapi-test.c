@@ -295,7 +295,12 @@ static void test_check_config(struct kunit *test)
 
 	cfg = make_cfg(IOMMU_PASID_CONFIG_BYPASS, ~0ULL);
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
-	cfg = make_pasid_cfg(BASE_PTR, 20, IOMMU_PASID_SMMUV3_S1FMT_LINEAR, 0);
+	/* 2^20 descriptors are 64 MiB */
+	cfg = make_pasid_cfg(OTHER_PTR + SZ_32M, 20,
+			     IOMMU_PASID_SMMUV3_S1FMT_LINEAR, 0);
+	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
+			-EINVAL);
+	cfg.base_ptr = OTHER_PTR + SZ_64M;
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
 	ctx->master.ssid_bits = 19;
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),

@@ -12,6 +12,7 @@
 
 static unsigned int lack;
 static unsigned int style;
+static unsigned int plugged = BIT(MOCK_NR_DEVICES) - 1;
 
 static int set_lack(const char *val, const struct kernel_param *kp)
 {
@@ -22,6 +23,8 @@ static int set_style(const char *val, const struct kernel_param *kp)
 {
 	return param_set_uint_minmax(val, kp, 0, MOCK_STYLE_NR - 1);
 }
+
+static int set_plugged(const char *val, const struct kernel_param *kp);
 
 static int set_grow(const char *val, const struct kernel_param *kp)
 {
@@ -38,6 +41,11 @@ static const struct kernel_param_ops style_ops = {
 	.get = param_get_uint,
 };
 
+static const struct kernel_param_ops plugged_ops = {
+	.set = set_plugged,
+	.get = param_get_uint,
+};
+
 static const struct kernel_param_ops grow_ops = {
 	.set = set_grow,
 	.get = param_get_uint,
@@ -47,6 +55,8 @@ module_param_cb(lack, &lack_ops, &lack, 0644);
 MODULE_PARM_DESC(lack, "mask of features (IOMMU_NESTING_FEAT_*) that devices do not have");
 module_param_cb(style, &style_ops, &style, 0644);
 MODULE_PARM_DESC(style, "0: page table per PASID (VT-d), 1: PASID table (SMMUv3)");
+module_param_cb(plugged, &plugged_ops, &plugged, 0644);
+MODULE_PARM_DESC(plugged, "mask of the devices that there are; taking one away waits until it is closed");
 module_param_cb(grow, &grow_ops, &iommu_uapi_test_grow, 0644);
 MODULE_PARM_DESC(grow, "bytes by which payloads have grown in the newer kernel that this one plays");
 
@@ -383,7 +393,7 @@ static void __init iommu_exit(void)
 	platform_device_unregister(iommu_pdev);
 }
 
-static void __init client_setup(struct mock_client *client, unsigned int id)
+static void client_setup(struct mock_client *client, unsigned int id)
 {
 	client->id = id;
 	init_rwsem(&client->lock);
@@ -397,7 +407,7 @@ static void __init client_setup(struct mock_client *client, unsigned int id)
 	INIT_LIST_HEAD(&client->prq_answered);
 }
 
-static int __init client_add(unsigned int id)
+static int client_add(unsigned int id)
 {
 	static const struct property_entry props[] = {
 		PROPERTY_ENTRY_U32("pasid-num-bits", MOCK_PASID_BITS),
@@ -438,13 +448,38 @@ err_put:
 	return ret;
 }
 
-static void __init client_del(unsigned int id)
+static void client_del(unsigned int id)
 {
 	struct mock_client *client = mock_clients[id];
 
 	platform_device_unregister(client->pdev);
 	mock_clients[id] = NULL;
 	kfree(client);
+}
+
+/* The lock of all parameters keeps others out. */
+static int set_plugged(const char *val, const struct kernel_param *kp)
+{
+	unsigned int id, mask;
+	int ret;
+
+	ret = kstrtouint(val, 0, &mask);
+	if (ret || mask >> MOCK_NR_DEVICES)
+		return ret ?: -EINVAL;
+	/* Not before there is an IOMMU */
+	if (!mock_iommu.ops)
+		return -ENODEV;
+
+	for (id = 0; id < MOCK_NR_DEVICES; id++) {
+		if (!(mask & BIT(id)) && plugged & BIT(id))
+			client_del(id);
+		else if (mask & BIT(id) && !(plugged & BIT(id)))
+			ret = client_add(id);
+		if (ret)
+			return ret;
+		plugged = (plugged & ~BIT(id)) | (mask & BIT(id));
+	}
+	return 0;
 }
 
 static int __init clients_add(void)

@@ -525,6 +525,82 @@ TEST_F(life, driver_unbound)
 	EXPECT_EQ(0, read(guest->fault, &record, sizeof(record)));
 }
 
+/*
+ * Two devices that share a group, of which the second comes when something is
+ * bound to the first, and the first goes: the group lives on because of the
+ * second, but nothing that the first has bound does.
+ */
+#define PLUGGED		PARAM_MOCK("plugged")
+#define ALL_PLUGGED	((1 << MOCK_NR_DEVICES) - 1)
+
+FIXTURE(neighbour)
+{
+	struct vmm vmm;
+	struct guest_pt pt;
+};
+
+FIXTURE_SETUP(neighbour)
+{
+	if (!mock_present())
+		SKIP(return, "no mock hardware");
+	ASSERT_EQ(0, param_set(PARAM_MOCK("lack"), 0));
+	ASSERT_EQ(0, param_set(PARAM_MOCK("grow"), 0));
+	ASSERT_EQ(0, param_set(PARAM_MOCK("style"), MOCK_STYLE_PGTBL));
+	ASSERT_EQ(0, param_set(PLUGGED, ALL_PLUGGED & ~(1 << 4)));
+	ASSERT_EQ(0, vmm_open(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 1 << 3));
+	guest_pt_init(&self->pt, &self->vmm, GUEST_PT_VTD, 4);
+}
+
+FIXTURE_TEARDOWN(neighbour)
+{
+	vmm_close(&self->vmm);
+	EXPECT_EQ(0, param_set(PLUGGED, ALL_PLUGGED));
+	params_restore();
+}
+
+TEST_F(neighbour, first_device_goes)
+{
+	struct scope container = container_scope(&self->vmm);
+	__u64 page = guest_page(&self->vmm), value = fresh_value();
+	__u32 pasid;
+
+	guest_map(&self->pt, VA_A, page);
+	guest_write(&self->vmm, page, value);
+	ASSERT_DONE(_test_cmd_pasid_alloc(self->vmm.container, 1, 100, &pasid));
+	test_cmd_bind(container, &self->pt, pasid);
+	test_cmd_bind(container, &self->pt, NO_PASID);
+
+	/* What is bound stays, and is the first one's */
+	ASSERT_EQ(0, param_set(PLUGGED, ALL_PLUGGED));
+	self->vmm.dev[4] = mock_open_device(self->vmm.group[3], 4);
+	ASSERT_LE(0, self->vmm.dev[4]);
+	EXPECT_EQ(MOCK_DMA_OK, mock_dma_read(self->vmm.dev[3], 0, pasid, VA_A,
+					     &value));
+	EXPECT_EQ(MOCK_DMA_BLOCKED, mock_dma_read(self->vmm.dev[4], 0, pasid,
+						  VA_A, &value));
+	EXPECT_EQ(2, mock_stats(self->vmm.dev[4]).domains);
+
+	close_fd(&self->vmm.dev[3]);
+	ASSERT_EQ(0, param_set(PLUGGED, ALL_PLUGGED & ~(1 << 3)));
+	EXPECT_EQ(0, mock_stats(self->vmm.dev[4]).domains);
+	test_cmd_inv(container, inv_domain(IOMMU_CACHE_INV_TYPE_IOTLB));
+	test_err_unbind(ENOENT, container, pasid);
+	test_err_unbind(ENOENT, container, NO_PASID);
+	EXPECT_NE(0, _test_cmd_bind(container, &self->pt, pasid));
+	/* The second one has stage 2, as a member of the group */
+	EXPECT_EQ(MOCK_DMA_ABORT_S2, mock_dma_read(self->vmm.dev[4], 0, NO_PASID,
+						   VA_A, &value));
+	EXPECT_EQ(MOCK_DMA_OK, mock_dma_read(self->vmm.dev[4], 0, NO_PASID, page,
+					     &value));
+
+	/* And begins anew in a container of its own */
+	vmm_close_fds(&self->vmm);
+	ASSERT_EQ(0, vmm_open(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 1 << 4));
+	test_cmd_bind(container_scope(&self->vmm), &self->pt, NO_PASID);
+	EXPECT_EQ(MOCK_DMA_OK, mock_dma_read(self->vmm.dev[4], 0, NO_PASID, VA_A,
+					     &value));
+}
+
 /* ---------------------------------------------------------------------
  * Containers
  */

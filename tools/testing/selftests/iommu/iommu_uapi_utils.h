@@ -101,6 +101,7 @@ static struct {
 	const char *path;
 	long value;
 } params_at_start[] = {
+	{ PARAM_MOCK("plugged") },
 	{ PARAM_MOCK("lack") },
 	{ PARAM_MOCK("style") },
 	{ PARAM_MOCK("grow") },
