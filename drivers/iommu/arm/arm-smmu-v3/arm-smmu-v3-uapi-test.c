@@ -296,11 +296,11 @@ static void test_check_config(struct kunit *test)
 	cfg = make_cfg(IOMMU_PASID_CONFIG_BYPASS, ~0ULL);
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
 	/* 2^20 descriptors are 64 MiB */
-	cfg = make_pasid_cfg(OTHER_PTR + SZ_32M, 20,
+	cfg = make_pasid_cfg(OTHER_PTR | SZ_32M, 20,
 			     IOMMU_PASID_SMMUV3_S1FMT_LINEAR, 0);
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
 			-EINVAL);
-	cfg.base_ptr = OTHER_PTR + SZ_64M;
+	cfg.base_ptr = OTHER_PTR | SZ_64M;
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
 	ctx->master.ssid_bits = 19;
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
@@ -319,20 +319,20 @@ static void test_check_config(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
 
 	/* 16 bits: 64 entries of 8 bytes in the first level, or 1024 */
-	cfg = make_pasid_cfg(BASE_PTR + SZ_512, 16,
+	cfg = make_pasid_cfg(BASE_PTR | SZ_512, 16,
 			     IOMMU_PASID_SMMUV3_S1FMT_64K_L2, 0);
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
-	cfg.base_ptr = BASE_PTR + SZ_256;
+	cfg.base_ptr = BASE_PTR | SZ_256;
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
 			-EINVAL);
-	cfg = make_pasid_cfg(OTHER_PTR + SZ_8K, 16,
+	cfg = make_pasid_cfg(OTHER_PTR | SZ_8K, 16,
 			     IOMMU_PASID_SMMUV3_S1FMT_4K_L2, 0);
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
-	cfg.base_ptr = OTHER_PTR + SZ_4K;
+	cfg.base_ptr = OTHER_PTR | SZ_4K;
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
 			-EINVAL);
 	/* A first level of one entry */
-	cfg = make_pasid_cfg(BASE_PTR + 64, 6, IOMMU_PASID_SMMUV3_S1FMT_4K_L2, 0);
+	cfg = make_pasid_cfg(BASE_PTR | 64, 6, IOMMU_PASID_SMMUV3_S1FMT_4K_L2, 0);
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg), 0);
 	ctx->smmu.features &= ~ARM_SMMU_FEAT_2_LVL_CDTAB;
 	KUNIT_EXPECT_EQ(test, arm_smmu_uapi_check_config(&ctx->master, &cfg),
