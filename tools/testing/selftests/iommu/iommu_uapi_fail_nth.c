@@ -410,9 +410,27 @@ static int call_bind_gpasid(fail_nth_test *self)
 				     TEST_GPASID);
 }
 
+/* A page request gets through to a fault file, whose close answers it */
+static bool page_requests_work(fail_nth_test *self, __u32 pasid)
+{
+	int fault = fault_open(self->vmm.dev[0]);
+	struct mock_page_response resp;
+	struct iommu_fault record;
+	bool told;
+
+	told = !_test_cmd_page_request(self->vmm.dev[0], 0, pasid, 1, VA_A, 1,
+				       IOMMU_FAULT_PERM_READ) &&
+	       !_test_cmd_fault_read(fault, &record) &&
+	       record.type == IOMMU_FAULT_PAGE_REQ;
+	close_fd(&fault);
+	return told && !_test_cmd_device_gets(self->vmm.dev[0], &resp) &&
+	       resp.code == IOMMU_PAGE_RESP_INVALID;
+}
+
 static bool bind_worked(fail_nth_test *self)
 {
-	return dma_works(self, TEST_PASID);
+	return dma_works(self, TEST_PASID) &&
+	       page_requests_work(self, TEST_PASID);
 }
 
 static bool bind_failed(fail_nth_test *self)
@@ -438,7 +456,7 @@ static int call_bind_no_pasid(fail_nth_test *self)
 
 static bool bind_no_pasid_worked(fail_nth_test *self)
 {
-	return dma_works(self, NO_PASID);
+	return dma_works(self, NO_PASID) && page_requests_work(self, NO_PASID);
 }
 
 static bool bind_no_pasid_failed(fail_nth_test *self)

@@ -388,6 +388,11 @@ TEST_F(fault, one_of_two_unbound)
 	test_fault_none(self->fault);
 	test_cmd_respond(self->fault, 0, NO_PASID, 2, SUCCESS);
 	test_device_gets(SUCCESS, DEV(0), NO_PASID, 2);
+	/* Also for what the device asks from now on */
+	test_cmd_page_request(DEV(0), 0, NO_PASID, 4, VA_B, 1, PERM_R);
+	test_fault_page_request(self->fault, LAST, NO_PASID, 4, VA_B, PERM_R);
+	test_cmd_respond(self->fault, 0, NO_PASID, 4, SUCCESS);
+	test_device_gets(SUCCESS, DEV(0), NO_PASID, 4);
 }
 
 TEST_F(fault, pasid_freed_unanswered)

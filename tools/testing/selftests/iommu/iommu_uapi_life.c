@@ -362,17 +362,42 @@ FIXTURE_TEARDOWN(killed)
 static struct guest victim;
 static enum activity victim_activity;
 
-#define LONG_BATCH	50000
+/* A batch that nobody has the time to wait for: the same entries, many times */
+#define ENTRY_SIZE	offsetof(struct iommu_cache_invalidate_info, granu)
+#define BATCH_SIZE	(256 * SZ_2M)
+
+static __u8 *long_batch(void)
+{
+	struct iommu_cache_invalidate_info entry =
+		inv_domain(IOMMU_CACHE_INV_TYPE_IOTLB);
+	__u8 *once, *all;
+	__u64 i;
+
+	once = mmap(NULL, SZ_2M, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	all = mmap(NULL, BATCH_SIZE, PROT_NONE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (once == MAP_FAILED || all == MAP_FAILED)
+		return NULL;
+	for (i = 0; i < SZ_2M; i += ENTRY_SIZE)
+		memcpy(once + i, &entry, ENTRY_SIZE);
+	/* An old size of zero makes another mapping of the same memory */
+	for (i = 0; i < BATCH_SIZE; i += SZ_2M)
+		if (mremap(once, 0, SZ_2M, MREMAP_MAYMOVE | MREMAP_FIXED,
+			   all + i) == MAP_FAILED)
+			return NULL;
+	return all;
+}
+
+static __u8 *victim_batch;
 
 static void victim_act(void)
 {
 	struct scope scope = container_scope(&victim.vmm);
 	int dev = victim.vmm.dev[0];
 	static __u8 data[8 * SZ_4K];
-	struct iommu_cache_invalidate_info *entries;
 	struct iommu_fault record;
 	__u32 done;
-	int i;
 
 	switch (victim_activity) {
 	case ACT_DMA:
@@ -395,12 +420,8 @@ static void victim_act(void)
 		_test_cmd_inv(scope, inv_domain(IOMMU_CACHE_INV_TYPE_IOTLB));
 		return;
 	case ACT_BATCH:
-		entries = calloc(LONG_BATCH, sizeof(*entries));
-		for (i = 0; entries && i < LONG_BATCH; i++)
-			entries[i] = inv_domain(IOMMU_CACHE_INV_TYPE_IOTLB);
-		_test_cmd_inv_batch(scope, entries, sizeof(*entries),
-				    LONG_BATCH, &done);
-		free(entries);
+		_test_cmd_inv_batch(scope, victim_batch, ENTRY_SIZE,
+				    BATCH_SIZE / ENTRY_SIZE, &done);
 		return;
 	case ACT_NOTHING:
 		sleep_ms(10);
@@ -421,7 +442,9 @@ static void victim_run(enum activity activity, bool exits, int ready)
 
 	guest_init(&victim);
 	victim_activity = activity;
-	if (guest_start(&victim))
+	if (activity == ACT_BATCH)
+		victim_batch = long_batch();
+	if (guest_start(&victim) || (activity == ACT_BATCH && !victim_batch))
 		_exit(1);
 	if (pthread_create(&threads[0], NULL, victim_thread, NULL) ||
 	    pthread_create(&threads[1], NULL, victim_thread, NULL))

@@ -446,7 +446,9 @@ TEST_F(table, two_devices)
 		test_stage2_alone(DEV(1));
 		EXPECT_EQ(0, mock_stats(DEV(0)).domains);
 	}
-	/* With different tables before: each goes back to its own */
+	/* With different tables before: each goes back to its own, and its last */
+	test_cmd_bind_table(self->scope,
+			    table_config(IOMMU_PASID_CONFIG_BYPASS, 0, 0));
 	test_cmd_bind_table(self->scope, translate());
 	test_cmd_bind_table(dev1, other);
 	for (failing = 0; failing < 2; failing++) {
