@@ -5,7 +5,7 @@
 # KERNEL_TARBALL=another 6.12.y instead of the Debian package's.
 
 ARCH ?= x86_64
-export ARCH HW ACCEL BUILD JOBS KERNEL_TARBALL PATCH
+export ARCH HW ACCEL BUILD JOBS KERNEL_TARBALL PATCH BREAK
 
 .PHONY: help
 help: ## this list
@@ -23,6 +23,10 @@ check: ## all tests on x86_64 and arm64 guests, debug kernel, static checks (und
 .PHONY: check-full
 check-full: ## what does not fit check: unpatched comparison, every step of the series, more kernels
 	@scripts/check.sh full
+
+.PHONY: check-breaks
+check-breaks: ## break the code on purpose, one place after the other: do the tests notice? (BREAK=expression)
+	@scripts/breaks.sh
 
 .PHONY: tree
 tree: ## the patched kernel tree in build/linux, our files linked in

@@ -4,7 +4,8 @@
 #   scripts/kernel.sh ARCH VARIANT [config|image|DIR/...]
 #
 # ARCH is x86_64 or arm64. VARIANT is normal, debug, off (CONFIG_IOMMU_UAPI off),
-# base (the unpatched tree) or series (a step of the series). The output goes to
+# base (the unpatched tree), series (a step of the series), breaks or breaks-debug (the
+# tree with deliberate errors that scripts/breaks.sh makes). The output goes to
 # build/out/ARCH[-VARIANT], for the other trees to build/TREE/out/ARCH: the same
 # place relative to the sources, so that ccache finds the same objects.
 . "$(dirname "$0")/lib.sh"
@@ -28,6 +29,12 @@ base | series)
 	[ "$VARIANT" = series ] || fragments="$fragments $target-iopf"
 	KTREE=$BUILD/$VARIANT/linux
 	o=$BUILD/$VARIANT/out/$target
+	;;
+breaks | breaks-debug)
+	fragments="base $target feature test selftests"
+	[ "$VARIANT" = breaks ] || fragments="$fragments debug"
+	KTREE=$BUILD/breaks/linux
+	o=$BUILD/breaks/out/$target${VARIANT#breaks}
 	;;
 *)	die "kernel.sh: no variant $VARIANT" ;;
 esac
