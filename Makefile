@@ -25,7 +25,7 @@ check-full: ## what does not fit check: unpatched comparison, every step of the 
 	@scripts/check.sh full
 
 .PHONY: check-breaks
-check-breaks: ## break the code on purpose, one place after the other: do the tests notice? (BREAK=expression)
+check-breaks: ## break the code on purpose, one place after the other: do the tests notice?
 	@scripts/breaks.sh
 
 .PHONY: tree

@@ -5,12 +5,13 @@
 #
 #   scripts/breaks.sh
 #
-# BREAK=EXPRESSION: only entries whose file's name or title matches. Results:
-# build/log/breaks/seen, one line per entry.
+# ARCH=arm64: those of the SMMUv3's driver; else all others. BREAK=EXPRESSION: only
+# entries whose file's name or title matches. Results: build/log/breaks-ARCH/seen, one
+# line per entry.
 . "$(dirname "$0")/lib.sh"
 
-ARCH=x86_64
-dir=$LOGS/breaks
+export ARCH=${ARCH:-x86_64}
+dir=$LOGS/breaks-$ARCH
 scratch=$BUILD/breaks/linux
 # A copy of list and code, so that both can be edited while this runs
 export BREAK=${BREAK:-} LIST=$dir/list SRC=$dir/src
