@@ -180,7 +180,8 @@ def apply(entries, texts, round_nr, dst):
 
 def list_tests(program):
     """FIXTURE -> (variants, tests), from columns that have nothing in common"""
-    out = subprocess.run([program, '-l'], capture_output=True, text=True,
+    runner = os.environ.get('RUNNER', '').split()
+    out = subprocess.run(runner + [program, '-l'], capture_output=True, text=True,
                          check=False)
     fixtures = {}
     for line in (out.stdout + out.stderr).splitlines():

@@ -17,10 +17,15 @@ scratch=$BUILD/breaks/linux
 export BREAK=${BREAK:-} LIST=$dir/list SRC=$dir/src
 breaks="python3 $TOP/scripts/breaks.py"
 
-"$TOP/scripts/packages.sh" tree $ARCH
+"$TOP/scripts/packages.sh" tree "$ARCH"
+# The test programs are asked here for the tests that they have.
+if [ "$ARCH" = arm64 ]; then
+	"$TOP/scripts/packages.sh" breaks
+	export RUNNER=qemu-aarch64
+fi
 "$TOP/scripts/tree.sh"
-"$TOP/scripts/selftests.sh" $ARCH
-"$TOP/scripts/initramfs.sh" $ARCH
+"$TOP/scripts/selftests.sh" "$ARCH"
+"$TOP/scripts/initramfs.sh" "$ARCH"
 only_one "$BUILD/breaks/.lock"
 rm -rf "$dir"
 mkdir -p "$dir/src" "$scratch"
@@ -70,7 +75,7 @@ guests()
 		rc=0
 		INITRD=$dir/initrd LIMIT=3600 \
 			APPEND="oops=panic ${APPEND:-}" \
-			"$TOP/scripts/guest.sh" $ARCH "$variant" breaks \
+			"$TOP/scripts/guest.sh" "$ARCH" "$variant" breaks \
 			"from=$from" "taints=$taints" || rc=$?
 		[ $rc != 124 ] || die "the guest did not finish in time" "$results/console"
 		cat "$results/results" >>"$list.results"
@@ -103,7 +108,7 @@ while read -r round kind <&3; do
 	$breaks runs "$round" "$OUT/$ARCH-kselftest/64/iommu" >"$list"
 	step "breaks, kernel $nr of $(wc -l <"$dir/rounds"): $(cut -d' ' -f1 "$list" | sort -u | wc -l) breaks"
 	$breaks apply "$round" "$scratch"
-	"$TOP/scripts/kernel.sh" $ARCH "$variant"
+	"$TOP/scripts/kernel.sh" "$ARCH" "$variant"
 	guests "$list" "$variant"
 	$breaks judge "$round" "$list.results" "$list.console" >>"$dir/seen"
 done 3<"$dir/rounds"

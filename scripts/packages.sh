@@ -4,7 +4,7 @@
 #
 #   scripts/packages.sh GROUP...
 #
-# Groups: tree x86_64 arm64 qemu static series docs
+# Groups: tree x86_64 arm64 qemu static breaks series docs
 #
 # A group names packages, or NAME>=VERSION: where this machine's release has only an
 # older one, it comes from the release's backports.
@@ -41,6 +41,9 @@ group()
 		echo sparse coccinelle shellcheck pahole perl python3-minimal g++ \
 			g++-aarch64-linux-gnu g++-i686-linux-gnu \
 			g++-arm-linux-gnueabihf
+		;;
+	breaks)
+		echo qemu-user
 		;;
 	series)
 		echo git patch perl
