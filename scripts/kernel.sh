@@ -31,7 +31,6 @@ base | series)
 	o=$BUILD/$VARIANT/out/$target
 	;;
 breaks | breaks-debug)
-	fragments="base $target feature test selftests"
 	[ "$VARIANT" = breaks ] || fragments="$fragments debug"
 	KTREE=$BUILD/breaks/linux
 	o=$BUILD/breaks/out/$target${VARIANT#breaks}
