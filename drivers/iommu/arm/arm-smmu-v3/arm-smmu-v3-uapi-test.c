@@ -352,17 +352,20 @@ static void test_supported(struct kunit *test)
 	struct test_ctx *ctx = test->priv;
 	int i;
 
-	KUNIT_EXPECT_TRUE(test, arm_smmu_uapi_supported(&ctx->master));
+	KUNIT_EXPECT_TRUE(test, arm_smmu_uapi_supported(&ctx->master, false));
 	for (i = 0; i < ARRAY_SIZE(needed); i++) {
 		ctx->smmu.features &= ~needed[i];
-		KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_supported(&ctx->master));
+		KUNIT_EXPECT_FALSE(test,
+				   arm_smmu_uapi_supported(&ctx->master, false));
 		ctx->smmu.features |= needed[i];
 	}
-	ctx->smmu.features |= ARM_SMMU_FEAT_STALL_FORCE;
-	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_supported(&ctx->master));
+	ctx->smmu.features &= ~ARM_SMMU_FEAT_S2FWB;
+	KUNIT_EXPECT_TRUE(test, arm_smmu_uapi_supported(&ctx->master, true));
+	ctx->smmu.features |= ARM_SMMU_FEAT_S2FWB | ARM_SMMU_FEAT_STALL_FORCE;
+	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_supported(&ctx->master, false));
 	ctx->smmu.features &= ~ARM_SMMU_FEAT_STALL_FORCE;
 	ctx->master.stall_enabled = true;
-	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_supported(&ctx->master));
+	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_supported(&ctx->master, false));
 }
 
 static void test_registers(struct kunit *test)

@@ -98,14 +98,15 @@ struct arm_smmu_uapi_state {
  * devices, they have no nested translation.
  */
 VISIBLE_IF_KUNIT
-bool arm_smmu_uapi_supported(const struct arm_smmu_master *master)
+bool arm_smmu_uapi_supported(const struct arm_smmu_master *master,
+			     bool allow_uncached)
 {
 	u32 needed = ARM_SMMU_FEAT_NESTING | ARM_SMMU_FEAT_TRANS_S1 |
 		     ARM_SMMU_FEAT_TRANS_S2 | ARM_SMMU_FEAT_COHERENCY;
 
 	return (master->smmu->features & needed) == needed &&
 	       (master->smmu->features & ARM_SMMU_FEAT_S2FWB ||
-		READ_ONCE(allow_uncached_guests)) &&
+		allow_uncached) &&
 	       !(master->smmu->features & ARM_SMMU_FEAT_STALL_FORCE) &&
 	       !master->stall_enabled;
 }
@@ -150,7 +151,9 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_mask_idr);
 static bool arm_smmu_uapi_can_nest_on(const struct arm_smmu_master *master,
 				      const struct arm_smmu_domain *stage2)
 {
-	return arm_smmu_uapi_supported(master) && stage2->nest_parent &&
+	return arm_smmu_uapi_supported(master,
+				       READ_ONCE(allow_uncached_guests)) &&
+	       stage2->nest_parent &&
 	       stage2->stage == ARM_SMMU_DOMAIN_S2 &&
 	       stage2->smmu == master->smmu;
 }

@@ -38,7 +38,8 @@ struct arm_smmu_uapi_inv {
 typedef void (*arm_smmu_uapi_emit_t)(void *data, struct arm_smmu_cmdq_ent *cmd);
 
 #if IS_ENABLED(CONFIG_KUNIT)
-bool arm_smmu_uapi_supported(const struct arm_smmu_master *master);
+bool arm_smmu_uapi_supported(const struct arm_smmu_master *master,
+			     bool allow_uncached);
 void arm_smmu_uapi_mask_idr(const struct arm_smmu_master *master, bool ats,
 			    const u32 *hw, u32 *idr);
 void arm_smmu_uapi_info_merge(struct iommu_nesting_info *into,

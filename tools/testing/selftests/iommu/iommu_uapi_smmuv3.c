@@ -513,6 +513,8 @@ INV_VARIANT(va_leaf, with_flags(inv_va(5, VA, SZ_4K, 1),
 INV_VARIANT(va_any_asid, inv_va(ANY_ASID, VA, SZ_4K, 1), true);
 INV_VARIANT(va_no_pasid, inv_addr(IOTLB, NO_PASID, VA, SZ_4K, 1), true);
 INV_VARIANT(va_range, inv_va(5, VA - 16 * SZ_4K, SZ_4K, 33), true);
+INV_VARIANT(va_range_begin, inv_va(5, VA, SZ_4K, 17), true);
+INV_VARIANT(va_range_end, inv_va(5, VA - 16 * SZ_4K, SZ_4K, 17), true);
 INV_VARIANT(va_big_granule, inv_va(5, VA, SZ_2M, 1), true);
 INV_VARIANT(va_1g_granule, inv_va(5, 0, SZ_1G, 1), true);
 INV_VARIANT(va_huge, inv_va(5, 0, SZ_4K, 1ULL << 51), true);
@@ -1063,6 +1065,7 @@ TEST_F(smmuv3, config_errors)
 	__u32 size;
 
 	cfg.pasid_bits = 1;
+	cfg.base_ptr = self->page[1];
 	test_err_bind_table(EINVAL, DEVICE, cfg);
 	cfg = s1_config(&self->s1);
 	cfg.base_ptr = 1ULL << 51;
