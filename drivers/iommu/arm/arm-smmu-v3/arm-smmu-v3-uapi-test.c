@@ -184,8 +184,10 @@ static void test_ste_fields(struct kunit *test)
 				  1ULL << 19 | 1ULL << 25 | 1ULL << 27 |
 				  1ULL << 28 | 1ULL << 44);
 	/* Stage 2 is the domain's */
-	KUNIT_EXPECT_EQ(test, ste.data[2], s2.data[2]);
-	KUNIT_EXPECT_EQ(test, ste.data[3], s2.data[3]);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(ste.data[2]),
+			le64_to_cpu(s2.data[2]));
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(ste.data[3]),
+			le64_to_cpu(s2.data[3]));
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(ste.data[2]) & 0xffff, 0x77ULL);
 
 	/* One descriptor: the other fields mean nothing and are not taken over */
