@@ -1,6 +1,7 @@
 # The front door. The work is done by the scripts in scripts/, one per noun.
 #
-# Variables: ARCH=x86_64|arm64 (run, test, shell, kernel), ACCEL=tcg|kvm,
+# Variables: ARCH=x86_64|arm64 (run, test, shell, kernel, check-breaks), HW=mock|smmuv3
+# (run), BREAK=expression (check-breaks), ACCEL=tcg|kvm,
 # BUILD=directory for everything built, JOBS=parallel compilations,
 # KERNEL_TARBALL=another 6.12.y instead of the Debian package's.
 
@@ -17,7 +18,7 @@ run: ## build a small kernel, boot it in QEMU, show a guest page table translati
 	@scripts/run.sh
 
 .PHONY: check
-check: ## all tests on x86_64 and arm64 guests, debug kernel, static checks (under 45 minutes)
+check: ## all tests on x86_64 and arm64 guests, debug kernels, static checks
 	@scripts/check.sh
 
 .PHONY: check-full
