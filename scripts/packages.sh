@@ -34,8 +34,9 @@ group()
 	qemu)	# to build the one of scripts/qemu.sh, and what that runs with
 		echo build-essential ninja-build pkg-config python3-venv python3-minimal \
 			libglib2.0-dev zlib1g-dev device-tree-compiler libfdt-dev \
-			"meson>=1.7" "python3-pycotap>=1.3" dpkg-dev xz-utils quilt ccache \
-			seabios qemu-system-data
+			"meson>=1.7" "python3-pycotap>=1.3" dpkg-dev xz-utils quilt ccache
+		# Its firmware, with the emulator of the release
+		qemu_packages x86_64
 		;;
 	static)
 		echo sparse coccinelle shellcheck pahole perl python3-minimal g++ \
@@ -108,20 +109,34 @@ lacking=$(missing $wanted)
 command -v apt-get >/dev/null || die "no apt-get here: this needs Debian 12"
 
 say "installing: $(echo "$lacking" | tr '\n' ' ')"
-log=$LOGS/packages.log
 # A repository of the machine's own that does not answer is not our business.
 logged "$LOGS/apt-update.log" apt-get update || true
 names=()
+newer=()
 APT_OPTIONS=()
 for p in $lacking; do
 	n=${p%%>=*}
 	if [ "$n" != "$p" ] && ! dpkg --compare-versions "$(candidate "$n")" ge "${p#*>=}"; then
 		[ ${#APT_OPTIONS[@]} -gt 0 ] || backports
-		n=$n/$BACKPORTS
+		newer+=("$n")
+	else
+		names+=("$n")
 	fi
-	names+=("$n")
 done
+
+# install LOG ARGUMENT...
+install()
+{
+	local log=$1
+
+	shift
+	must "installing packages" "$log" apt-get "${APT_OPTIONS[@]}" install -y \
+		--no-install-recommends --no-remove -o Dpkg::Use-Pty=0 \
+		-o Acquire::Retries=3 "$@"
+}
+
 from=()
 [ -z "${QEMU_SUITE:-}" ] || from=(-t "$QEMU_SUITE")
-must "installing packages" "$log" apt-get "${APT_OPTIONS[@]}" install -y --no-install-recommends \
-	--no-remove -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 "${from[@]}" "${names[@]}"
+[ ${#names[@]} -eq 0 ] || install "$LOGS/packages.log" "${from[@]}" "${names[@]}"
+# What these depend on may have to be as new as they are.
+[ ${#newer[@]} -eq 0 ] || install "$LOGS/packages-newer.log" -t "$BACKPORTS" "${newer[@]}"
