@@ -19,7 +19,7 @@ KTREE=$TREE
 o=$OUT/$target
 case $target in
 arm64)	fragments="base arm64 smmuv3 feature test selftests" ;;
-*)	fragments="base $target feature test selftests" ;;
+*)	fragments="base $target vtd feature test selftests" ;;
 esac
 case $VARIANT in
 normal) ;;
@@ -94,7 +94,7 @@ only_one "$o/.lock"
 # Configure again only if what the configuration comes from has changed; kconfig
 # takes as long to find that out as a small build.
 from=$(cat "$KTREE/.tarball" "$KTREE/.pc/iommu-uapi/sums" "${files[@]}" "$0" \
-	"$KTREE"/drivers/{vfio,iommu,iommu/iommu-uapi,iommu/iommu-uapi/mock}/Kconfig 2>/dev/null | sha256sum || true)
+	"$KTREE"/drivers/{vfio,iommu,iommu/intel,iommu/iommu-uapi,iommu/iommu-uapi/mock}/Kconfig 2>/dev/null | sha256sum || true)
 if [ "$(cat "$o/.configured" 2>/dev/null)" != "$from" ] || [ ! -e "$o/.config" ]; then
 	rm -f "$o/.configured"
 	(
