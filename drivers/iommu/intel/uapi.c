@@ -148,7 +148,6 @@ void intel_uapi_mask_caps(struct iommu_nesting_info_vtd *vtd, u64 cap, u64 ecap,
 	if (vtd->ecap & ECAP_PASID)
 		vtd->ecap |= FIELD_PREP(ECAP_PSS, pasid_bits - 1);
 }
-EXPORT_SYMBOL_IF_KUNIT(intel_uapi_mask_caps);
 
 /* The smaller of a field's values */
 static u64 merge_field(u64 a, u64 b, u64 mask)
@@ -174,7 +173,6 @@ void intel_uapi_info_merge(struct iommu_nesting_info *into,
 	a->ecap = (a->ecap & b->ecap & ~ECAP_PSS) |
 		  merge_field(a->ecap, b->ecap, ECAP_PSS);
 }
-EXPORT_SYMBOL_IF_KUNIT(intel_uapi_info_merge);
 
 static bool intel_uapi_supported(struct device *dev, struct iommu_domain *stage2)
 {
@@ -390,7 +388,6 @@ unsigned int intel_uapi_make_descs(struct qi_desc *descs,
 	}
 	return n;
 }
-EXPORT_SYMBOL_IF_KUNIT(intel_uapi_make_descs);
 
 static int intel_uapi_invalidate(struct iommu_uapi_bond *bond,
 				 const struct iommu_cache_invalidate_info *inv)
@@ -503,7 +500,6 @@ bool intel_uapi_decode_fault(u64 lo, u64 hi,
 	}
 	return true;
 }
-EXPORT_SYMBOL_IF_KUNIT(intel_uapi_decode_fault);
 
 static u64 intel_uapi_dev_key(struct intel_iommu *iommu, u16 sid)
 {
@@ -662,7 +658,6 @@ int intel_uapi_check_bind(u64 cap, u64 ecap, u64 max_gpa,
 		return -EINVAL;
 	return 0;
 }
-EXPORT_SYMBOL_IF_KUNIT(intel_uapi_check_bind);
 
 static struct iommu_domain *
 intel_uapi_make_domain(struct iommu_uapi_bond *bond,
