@@ -526,7 +526,7 @@ intel_uapi_find_bond(struct intel_iommu *iommu, u16 sid,
 	lockdep_assert_held(&intel_uapi_lock);
 
 	/* A request with PASID 0 is not one without. */
-	if (has_pasid == (pasid != IOMMU_NO_PASID))
+	if (!has_pasid || pasid != IOMMU_NO_PASID)
 		hash_for_each_possible(intel_uapi_by_pasid, ib, by_pasid,
 				       intel_uapi_pasid_key(iommu, sid, pasid))
 			if (ib->iommu == iommu && ib->sid == sid &&
