@@ -58,6 +58,7 @@
 #include <linux/bitfield.h>
 #include <linux/dmar.h>
 #include <linux/hashtable.h>
+#include <linux/interrupt.h>
 #include <linux/pci-ats.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
@@ -610,6 +611,7 @@ static void intel_uapi_remove_bond(struct iommu_uapi_bond *bond)
 
 	/* The next one to bind the PASID must not read of this one's faults. */
 	dmar_fault(iommu->irq, iommu);
+	synchronize_irq(iommu->irq);
 
 	raw_spin_lock_irq(&intel_uapi_lock);
 	hash_del(&ib->by_pasid);
