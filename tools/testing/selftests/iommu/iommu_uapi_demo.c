@@ -157,7 +157,7 @@ static const struct hw mock_hw = {
  * and emptied by DMA only, through a page of guest memory, and it does not say
  * whether a transaction was stopped: what arrives in memory says that.
  */
-static struct edu edu;
+static struct pci_dev edu;
 static __u64 scratch;
 /* By which address the device finds the page, now */
 static __u64 scratch_addr;
@@ -169,21 +169,13 @@ static bool edu_present(void)
 
 static int edu_open(struct vmm *vmm)
 {
-	if (vmm_init(vmm))
-		return -1;
-	vmm->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	vmm->group[0] = edu_open_group(edu_names[0]);
-	if (vmm->container < 0 || vmm->group[0] < 0 ||
-	    ioctl(vmm->group[0], VFIO_GROUP_SET_CONTAINER, &vmm->container) ||
-	    ioctl(vmm->container, VFIO_SET_IOMMU, VFIO_TYPE1_NESTING_IOMMU))
-		return -1;
-	vmm->dev[0] = ioctl(vmm->group[0], VFIO_GROUP_GET_DEVICE_FD,
-			    edu_names[0]);
-	if (vmm->dev[0] < 0 || edu_start(&edu, vmm->dev[0]))
+	if (vmm_init(vmm) ||
+	    vmm_open_pci(vmm, VFIO_TYPE1_NESTING_IOMMU, 0, edu_names[0]) ||
+	    edu_start(&edu, vmm->dev[0]))
 		return -1;
 	scratch = guest_page(vmm);
 	scratch_addr = scratch;
-	return vmm_map_ram(vmm);
+	return 0;
 }
 
 static struct outcome edu_hw_dma(struct vmm *vmm, bool write, bool wait,
