@@ -837,44 +837,45 @@ static int bind_with(struct guest *g, __u32 pasid, __u64 flags)
 	return _test_cmd_bind_data(device_scope(&g->vmm, 0), &data);
 }
 
-/* Requests for privileged mode, from devices that have it */
+/* Requests for privileged mode; the device asks for translations with it. */
 TEST_F(vtd_bind, supervisor)
 {
-	struct requester req = requester(&self->g, 0, self->pasid, 0);
-	struct requester priv = with_flags(req, TESTDEV_PRIV);
+	struct requester req = requester(&self->g, 0, self->pasid, TESTDEV_ATS);
+	struct requester priv = with_flags(req, TESTDEV_ATS | TESTDEV_PRIV);
 	const __u64 sre = IOMMU_SVA_VTD_GPASID_SRE;
 	const __u64 wpe = IOMMU_SVA_VTD_GPASID_WPE;
-	__u64 *page = self->g.page, va = VA + SZ_4K, value;
+	__u64 *page = self->g.page, va = VA + SZ_4K;
+	bool has = guest_ecap(&self->g, 0) & ECAP_SRS;
+	int i;
 
-	if (!(guest_ecap(&self->g, 0) & ECAP_SRS)) {
-		EXPECT_ERRNO(EINVAL, bind_with(&self->g, self->pasid, sre));
-		EXPECT_ERRNO(EINVAL, bind_with(&self->g, self->pasid, sre | wpe));
-		return;
-	}
 	guest_map_level(&self->g.pt, VA, page[0], VTD_RW & ~VTD_U, 1);
 	guest_map_level(&self->g.pt, va, page[1], VTD_RO, 1);
-	ASSERT_DONE(bind_with(&self->g, self->pasid, sre));
-	test_stopped(req, VA, page[0]);
-	test_writes_not(req, va, page[1]);
-	test_reads(req, va, page[1]);
-	if (device_read(priv, VA, &value) != TESTDEV_REFUSED) {
-		test_reaches(priv, VA, page[0]);
-		test_reaches(priv, va, page[1]);
-	}
-	test_cmd_unbind(DEVICE, self->pasid);
+	for (i = 0; i < 2; i++) {
+		__u64 flags = i ? sre | wpe : sre;
 
-	ASSERT_DONE(bind_with(&self->g, self->pasid, sre | wpe));
-	if (device_read(priv, VA, &value) != TESTDEV_REFUSED) {
+		if (!has) {
+			EXPECT_ERRNO(EINVAL, bind_with(&self->g, self->pasid,
+						       flags));
+			continue;
+		}
+		ASSERT_DONE(bind_with(&self->g, self->pasid, flags));
+		test_stopped(req, VA, page[0]);
 		test_reaches(priv, VA, page[0]);
-		test_writes_not(priv, va, page[1]);
+		test_writes_not(req, va, page[1]);
+		test_reads(req, va, page[1]);
+		if (flags & wpe)
+			test_writes_not(priv, va, page[1]);
+		else
+			test_writes(priv, va, page[1]);
+		test_cmd_unbind(DEVICE, self->pasid);
 	}
-	test_reads(req, va, page[1]);
-	test_cmd_unbind(DEVICE, self->pasid);
 
-	/* Without the flags, they have no access at all */
+	/* Without the flag they have no access at all */
 	test_cmd_bind(DEVICE, &self->g.pt, self->pasid);
-	if (device_read(priv, VA, &value) != TESTDEV_REFUSED)
-		test_stopped(priv, VA, page[0]);
+	test_stopped(priv, VA, page[0]);
+	test_stopped(priv, va, page[1]);
+	test_stopped(req, VA, page[0]);
+	test_reads(req, va, page[1]);
 }
 
 TEST_F(vtd_bind, extended_accessed)
@@ -965,6 +966,54 @@ TEST_F_TIMEOUT(vtd_bind, hundred_rounds, 120)
 		test_writes_not(req, VA, self->g.page[0]);
 	}
 	test_reaches_raw(0, self->g.page[1]);
+}
+
+/* A device without PASID, ATS and page requests, beside one that has them */
+TEST_F(vtd_bind, unlike_devices)
+{
+	struct scope scope = SCOPE(1);
+	struct iommu_nesting_info info;
+	struct pci_dev edu;
+	__u64 value;
+
+	if (!edu_count)
+		SKIP(return, "no edu device");
+	ASSERT_EQ(0, vmm_add_pci(&self->g.vmm, 0, 1, edu_names[0]));
+	ASSERT_EQ(0, edu_start(&edu, self->g.vmm.dev[1]));
+	ASSERT_DONE(_test_cmd_get_nesting_cap(self->g.vmm.container, &info));
+	EXPECT_EQ(IOMMU_NESTING_FEAT_BIND_PGTBL | IOMMU_NESTING_FEAT_CACHE_INVLD,
+		  info.features & (IOMMU_NESTING_FEAT_BIND_PGTBL |
+				   IOMMU_NESTING_FEAT_CACHE_INVLD |
+				   IOMMU_NESTING_FEAT_PAGE_REQUEST));
+	EXPECT_EQ(0, info.pasid_bits);
+
+	guest_map(&self->g.pt, VA2, self->g.page[1]);
+	EXPECT_NE(0, _test_cmd_bind(scope, &self->g.pt, self->pasid));
+	EXPECT_NE(0, _test_cmd_bind(CONTAINER, &self->g.pt, self->pasid));
+	test_stopped(requester(&self->g, 0, self->pasid, 0), VA,
+		     self->g.page[0]);
+	test_cmd_bind(CONTAINER, &self->g.pt, NO_PASID);
+	value = fresh_value();
+	guest_write(&self->g.vmm, self->g.page[0], value);
+	EXPECT_EQ(0, edu_dma(&edu, false, VA, 0, 8));
+	EXPECT_EQ(0, edu_dma(&edu, true, VA2, 0, 8));
+	EXPECT_EQ(value, guest_read(&self->g.vmm, self->g.page[1]));
+	test_reaches(requester(&self->g, 0, NO_PASID, TESTDEV_ATS), VA,
+		     self->g.page[0]);
+
+	/* Its device TLB is in order: it has none */
+	guest_map(&self->g.pt, VA, self->g.page[1]);
+	guest_map(&self->g.pt, VA2, self->g.page[0]);
+	test_cmd_inv(CONTAINER, inv_pasid(IOTLB | DEV_IOTLB, NO_PASID));
+	value = fresh_value();
+	guest_write(&self->g.vmm, self->g.page[1], value);
+	EXPECT_EQ(0, edu_dma(&edu, false, VA, 0, 8));
+	EXPECT_EQ(0, edu_dma(&edu, true, VA2, 0, 8));
+	EXPECT_EQ(value, guest_read(&self->g.vmm, self->g.page[0]));
+	test_cmd_bind(SCOPE(0), &self->g.pt, self->pasid);
+	test_reaches(requester(&self->g, 0, self->pasid, TESTDEV_ATS), VA,
+		     self->g.page[1]);
+	pci_stop(&edu);
 }
 
 #define MANY		1000
@@ -1359,6 +1408,68 @@ TEST_F(vtd_two, faults)
 		close(fd[i]);
 }
 
+/* One device's life, with requests pending each time when it ends */
+struct life_thread {
+	pthread_t thread;
+	struct guest *g;
+	struct requester req;
+	struct scope scope;
+	unsigned int rounds, failed;
+};
+
+static bool live_once(struct life_thread *t)
+{
+	if (_test_cmd_bind(t->scope, &t->g->pt, t->req.pasid))
+		return false;
+	if (device_write(t->req, VA, t->rounds) != TESTDEV_DONE ||
+	    testdev_begin(t->req.dev, 1, TESTDEV_PRQ_ONLY, t->req.pasid,
+			  VA_UNMAPPED, 0, 5) != TESTDEV_WAITING ||
+	    _test_cmd_inv(t->scope, inv_pasid(IOTLB | DEV_IOTLB,
+					      t->req.pasid)) ||
+	    _test_cmd_unbind(t->scope, t->req.pasid))
+		return false;
+	return testdev_end(t->req.dev, 1) == TESTDEV_INVALID &&
+	       is_stopped(device_write(t->req, VA, t->rounds));
+}
+
+static void *life_thread_fn(void *arg)
+{
+	struct life_thread *t = arg;
+
+	for (t->rounds = 0; t->rounds < 50 && !t->failed; t->rounds++)
+		t->failed += !live_once(t);
+	return NULL;
+}
+
+/* Both share the IOMMU's queues, and what waits for these to be empty. */
+TEST_F(vtd_two, parallel)
+{
+	struct life_thread t[2];
+	int fault[2], i;
+
+	ASSERT_EQ(0, guest_add(&self->g, 1, false));
+	for (i = 0; i < 2; i++) {
+		fault[i] = fault_open(self->g.vmm.dev[i]);
+		ASSERT_LE(0, fault[i]);
+		t[i] = (struct life_thread) {
+			.g = &self->g,
+			.req = self->req[i],
+			.scope = SCOPE(i),
+		};
+		ASSERT_EQ(0, pthread_create(&t[i].thread, NULL, life_thread_fn,
+					    &t[i]));
+	}
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_join(t[i].thread, NULL));
+		EXPECT_EQ(0, t[i].failed) {
+			TH_LOG("device %d, round %u", i, t[i].rounds);
+		}
+		EXPECT_EQ(50, t[i].rounds);
+		test_fault_none(fault[i]);
+		close(fault[i]);
+	}
+}
+
 /* ---------------------------------------------------------------------
  * A device that does not answer invalidation requests
  */
@@ -1572,7 +1683,8 @@ TEST_F(plain, dma_and_msi)
 						    GUEST_RAM_SIZE, 1)));
 		EXPECT_TRUE(is_stopped(device_read(req, GUEST_RAM - 8, &got)));
 		/* No PASID has anything */
-		EXPECT_TRUE(is_stopped(device_write(with_pasid(req, 1), addr, 1)));
+		EXPECT_NE(TESTDEV_DONE, device_write(with_pasid(req, 1), addr,
+						     1));
 		EXPECT_NE(1, guest_read(&self->vmm, addr));
 		/* And so by ATS */
 		req.flags = TESTDEV_ATS;
@@ -1629,8 +1741,10 @@ TEST_F(plain, edu)
 	struct pci_dev edu;
 	int fd;
 
-	if (!variant->type || !edu_count)
+	if (!variant->type)
 		return;
+	if (!edu_count)
+		SKIP(return, "no edu device");
 	ASSERT_EQ(0, vmm_add_pci(&self->vmm, 0, 1, edu_names[0]));
 	ASSERT_EQ(0, edu_start(&edu, self->vmm.dev[1]));
 	guest_write(&self->vmm, from, value);

@@ -277,6 +277,29 @@ TEST_F(vtd_fault, nobody_answers)
 	EXPECT_EQ(TESTDEV_INVALID, testdev_end(dev, 0));
 }
 
+/* Requests that are on their way when the binding goes: none is left waiting. */
+TEST_F(vtd_fault, drained)
+{
+	struct testdev *dev = self->req.dev;
+	unsigned int round, c;
+	__u32 status;
+
+	for (round = 0; round < 30; round++) {
+		for (c = 0; c < TESTDEV_NR_CHANNELS; c++)
+			testdev_begin(dev, c, c & 1 ? TESTDEV_PRQ_ONLY :
+				      self->req.flags, self->req.pasid,
+				      VA_UNMAPPED, c * SZ_4K, 8);
+		test_cmd_unbind(DEVICE, self->req.pasid);
+		for (c = 0; c < TESTDEV_NR_CHANNELS; c++) {
+			status = testdev_end(dev, c);
+			EXPECT_EQ(TESTDEV_INVALID, status);
+		}
+		test_fault_none(self->fault);
+		test_cmd_bind(DEVICE, &self->g.pt, self->req.pasid);
+	}
+	test_reaches(self->req, VA, self->g.page[0]);
+}
+
 #define test_faults(write, va, _reason)					\
 	({								\
 		struct iommu_fault _rec;				\
@@ -441,7 +464,6 @@ static void check_clean(struct __test_metadata *_metadata, int n)
 	EXPECT_EQ(0, testdev_read(&g.dev[n], TESTDEV_ATC_USED));
 	EXPECT_TRUE(is_stopped(device_write(raw, VA, 0)));
 	test_writes_in(&g.vmm, raw, g.page[1], g.page[1]);
-	/* All PASIDs are free: the first one is the first one */
 	ASSERT_DONE(guest_pasid(&g, &pasid));
 	EXPECT_TRUE(is_stopped(device_write(with_pasid(raw, pasid), VA, 0)));
 	EXPECT_EQ(0, guest_read(&g.vmm, g.page[0]));
@@ -460,8 +482,14 @@ FIXTURE_SETUP(vtd_life)
 		SKIP(return, "no test device behind an IOMMU");
 }
 
+/* Also if a test did not get that far */
 FIXTURE_TEARDOWN(vtd_life)
 {
+	int i;
+
+	param_write("/sys/bus/pci/rescan", "1");
+	for (i = 0; i < testdev_count; i++)
+		pci_to_vfio(testdev_names[i]);
 }
 
 TEST_F_TIMEOUT(vtd_life, closing_orders, 120)
