@@ -2,7 +2,7 @@
 /*
  * IOMMU user API: a demonstration for people
  *
- *   iommu_uapi_demo [mock|smmuv3]
+ *   iommu_uapi_demo [mock|smmuv3|vtd]
  *
  * Goes once through the life of a guest's page table and tells on a page what
  * happens. Every value on the page was read back from the kernel, from the device
@@ -18,6 +18,7 @@
 
 #include "iommu_uapi_utils.h"
 #include "iommu_uapi_edu.h"
+#include "iommu_uapi_testdev.h"
 
 #define EXIT_SKIP	4
 
@@ -87,7 +88,9 @@ struct outcome {
  * @open: open a container with it, with guest memory mapped
  * @dma: let it write to or read from @addr; @wait: it waits for a page that is
  *	missing
+ * @caches: what an invalidation has to be for: IOMMU_CACHE_INV_TYPE_*
  * @describe: one line about the state of its caches, or NULL
+ * @described: what that line is about
  */
 struct hw {
 	const char *option;
@@ -97,7 +100,9 @@ struct hw {
 	int (*open)(struct vmm *vmm);
 	struct outcome (*dma)(struct vmm *vmm, bool write, bool wait,
 			      __u32 pasid, __u64 addr, void *data, __u32 len);
+	__u8 caches;
 	void (*describe)(struct vmm *vmm, char *buf, size_t size);
+	const char *described;
 };
 
 static int mock_open(struct vmm *vmm)
@@ -149,7 +154,9 @@ static const struct hw mock_hw = {
 	.present = mock_present,
 	.open = mock_open,
 	.dma = mock_hw_dma,
+	.caches = IOMMU_CACHE_INV_TYPE_IOTLB,
 	.describe = mock_describe,
+	.described = "the IOMMU has",
 };
 
 /*
@@ -157,7 +164,7 @@ static const struct hw mock_hw = {
  * and emptied by DMA only, through a page of guest memory, and it does not say
  * whether a transaction was stopped: what arrives in memory says that.
  */
-static struct edu edu;
+static struct pci_dev edu;
 static __u64 scratch;
 /* By which address the device finds the page, now */
 static __u64 scratch_addr;
@@ -169,21 +176,13 @@ static bool edu_present(void)
 
 static int edu_open(struct vmm *vmm)
 {
-	if (vmm_init(vmm))
-		return -1;
-	vmm->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	vmm->group[0] = edu_open_group(edu_names[0]);
-	if (vmm->container < 0 || vmm->group[0] < 0 ||
-	    ioctl(vmm->group[0], VFIO_GROUP_SET_CONTAINER, &vmm->container) ||
-	    ioctl(vmm->container, VFIO_SET_IOMMU, VFIO_TYPE1_NESTING_IOMMU))
-		return -1;
-	vmm->dev[0] = ioctl(vmm->group[0], VFIO_GROUP_GET_DEVICE_FD,
-			    edu_names[0]);
-	if (vmm->dev[0] < 0 || edu_start(&edu, vmm->dev[0]))
+	if (vmm_init(vmm) ||
+	    vmm_open_pci(vmm, VFIO_TYPE1_NESTING_IOMMU, 0, edu_names[0]) ||
+	    edu_start(&edu, vmm->dev[0]))
 		return -1;
 	scratch = guest_page(vmm);
 	scratch_addr = scratch;
-	return vmm_map_ram(vmm);
+	return 0;
 }
 
 static struct outcome edu_hw_dma(struct vmm *vmm, bool write, bool wait,
@@ -225,12 +224,81 @@ static const struct hw smmuv3_hw = {
 	.present = edu_present,
 	.open = edu_open,
 	.dma = edu_hw_dma,
+	.caches = IOMMU_CACHE_INV_TYPE_IOTLB,
+};
+
+/*
+ * QEMU's test device behind its VT-d. It asks the IOMMU for translations, keeps
+ * them in a cache of its own, and asks for pages that are missing.
+ */
+static struct testdev testdev;
+
+static bool testdev_present(void)
+{
+	return testdev_find() > 0;
+}
+
+static int testdev_open(struct vmm *vmm)
+{
+	if (vmm_init(vmm) ||
+	    vmm_open_pci(vmm, VFIO_TYPE1_NESTING_IOMMU, 0, testdev_names[0]))
+		return -1;
+	return testdev_start(&testdev, vmm->dev[0]);
+}
+
+static struct outcome testdev_hw_dma(struct vmm *vmm, bool write, bool wait,
+				     __u32 pasid, __u64 addr, void *data,
+				     __u32 len)
+{
+	static const char *const texts[] = {
+		[TESTDEV_DONE] = "done",
+		[TESTDEV_ABORTED] = "stopped on the bus",
+		[TESTDEV_NO_ACCESS] = "stopped, there is no translation",
+		[TESTDEV_INVALID] = "page request answered \"invalid\"",
+		[TESTDEV_FAILURE] = "page request answered \"failure\"",
+		[TESTDEV_WAITING] = "page request not answered",
+		[TESTDEV_REFUSED] = "refused by the device",
+	};
+	__u32 status;
+
+	(void)vmm;
+	if (write)
+		memcpy((void *)testdev.buf, data, len);
+	else
+		memset((void *)testdev.buf, 0, len);
+	status = testdev_dma(&testdev, TESTDEV_ATS | (wait ? TESTDEV_PRI : 0) |
+			     (write ? TESTDEV_TO_BUS : 0), pasid, addr, 0, len);
+	if (!write)
+		memcpy(data, (void *)testdev.buf, len);
+	if (status >= sizeof(texts) / sizeof(*texts) || !texts[status])
+		return (struct outcome) { false, "not begun" };
+	return (struct outcome) { status == TESTDEV_DONE, texts[status] };
+}
+
+static void testdev_describe(struct vmm *vmm, char *buf, size_t size)
+{
+	(void)vmm;
+	snprintf(buf, size, "%u translations cached, %u invalidations",
+		 testdev_read(&testdev, TESTDEV_ATC_USED),
+		 testdev_read(&testdev, TESTDEV_ATC_INVALS));
+}
+
+static const struct hw vtd_hw = {
+	.option = "vtd",
+	.name = "VT-d, device \"pcie-dma-testdev\"",
+	.format = GUEST_PT_VTD,
+	.present = testdev_present,
+	.open = testdev_open,
+	.dma = testdev_hw_dma,
+	.caches = IOMMU_CACHE_INV_TYPE_IOTLB | IOMMU_CACHE_INV_TYPE_DEV_IOTLB,
+	.describe = testdev_describe,
+	.described = "the device has",
 };
 
 /* ---------------------------------------------------------------------
  * The demonstration
  */
-static const struct hw *const all_hw[] = { &mock_hw, &smmuv3_hw };
+static const struct hw *const all_hw[] = { &mock_hw, &smmuv3_hw, &vtd_hw };
 static const struct hw *hw = &mock_hw;
 static struct vmm vmm;
 static struct guest_pt pt;
@@ -252,7 +320,7 @@ static void show_state(void)
 	if (!hw->describe)
 		return;
 	hw->describe(&vmm, buf, sizeof(buf));
-	show("the IOMMU has", "%s", buf);
+	show(hw->described, "%s", buf);
 }
 
 static struct outcome device_writes(__u64 addr, const char *text)
@@ -499,8 +567,8 @@ static void change_entry(__u64 page, __u64 other)
 	device_reads(VA_BUFFER, "the old page");
 	show_state();
 	ret = _test_cmd_inv(container_scope(&vmm),
-			    inv_addr(IOMMU_CACHE_INV_TYPE_IOTLB, pasid,
-				     VA_BUFFER, SZ_4K, 1));
+			    inv_addr(hw->caches, pasid, VA_BUFFER, SZ_4K,
+				     1));
 	show("invalidate the address", "%s", ret ? strerror(errno) : "done");
 	check(!ret, "invalidation");
 	show_state();
@@ -749,7 +817,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], all_hw[i]->option))
 			hw = all_hw[i];
 	if (argc > 1 && strcmp(argv[1], hw->option)) {
-		fprintf(stderr, "usage: %s [mock|smmuv3]\n", argv[0]);
+		fprintf(stderr, "usage: %s [mock|smmuv3|vtd]\n", argv[0]);
 		return 2;
 	}
 

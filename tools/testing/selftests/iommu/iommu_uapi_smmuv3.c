@@ -11,8 +11,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <linux/iommufd.h>
-
 #include "../kselftest_harness.h"
 #include "iommu_uapi_utils.h"
 #include "iommu_uapi_edu.h"
@@ -65,8 +63,8 @@ static bool has_nvme;
 static __attribute__((constructor)) void find_devices(void)
 {
 	nr_edu = edu_find();
-	has_nvme = edu_list("0x0010", nvme_name, 1) &&
-		   !edu_to_vfio(nvme_name[0]) && edu_group(nvme_name[0]) >= 0;
+	has_nvme = pci_list("0x0010", nvme_name, 1) &&
+		   !pci_to_vfio(nvme_name[0]) && pci_group(nvme_name[0]) >= 0;
 }
 
 /* ---------------------------------------------------------------------
@@ -170,7 +168,7 @@ static struct iommu_pasid_table_config s1_config(const struct s1 *s1)
  */
 struct guest {
 	struct vmm vmm;
-	struct edu edu[EDU_MAX];
+	struct pci_dev edu[EDU_MAX];
 	/* Page through which values go to and from the devices' buffers */
 	__u64 scratch;
 };
@@ -178,18 +176,9 @@ struct guest {
 static int guest_add_name(struct guest *g, int n, bool first, const char *name,
 			  size_t bar_size)
 {
-	struct vmm *vmm = &g->vmm;
-
-	vmm->group[n] = edu_open_group(name);
-	if (vmm->group[n] < 0 ||
-	    ioctl(vmm->group[n], VFIO_GROUP_SET_CONTAINER, &vmm->container))
+	if (vmm_add_pci(&g->vmm, first ? TYPE : 0, n, name))
 		return -1;
-	if (first && ioctl(vmm->container, VFIO_SET_IOMMU, TYPE))
-		return -1;
-	vmm->dev[n] = ioctl(vmm->group[n], VFIO_GROUP_GET_DEVICE_FD, name);
-	if (vmm->dev[n] < 0)
-		return -1;
-	return edu_start_size(&g->edu[n], vmm->dev[n], bar_size);
+	return pci_start(&g->edu[n], g->vmm.dev[n], bar_size);
 }
 
 static int guest_add(struct guest *g, int n, bool first)
@@ -234,7 +223,7 @@ static void guest_close(struct guest *g)
 	int i;
 
 	for (i = 0; i < EDU_MAX; i++)
-		edu_stop(&g->edu[i]);
+		pci_stop(&g->edu[i]);
 	vmm_close(&g->vmm);
 }
 
@@ -818,7 +807,7 @@ TEST_F(smmuv3, unmapped_memory_is_out_of_reach)
 
 TEST_F(smmuv3, faults)
 {
-	struct edu *edu = &self->g.edu[0];
+	struct pci_dev *edu = &self->g.edu[0];
 	int fd = fault_open(self->g.vmm.dev[0]);
 	__u64 fetch;
 
@@ -884,7 +873,7 @@ TEST_F(smmuv3, faults)
 /* A burst at an odd address makes an event for every few bytes. */
 TEST_F(smmuv3, fault_flood)
 {
-	struct edu *edu = &self->g.edu[0];
+	struct pci_dev *edu = &self->g.edu[0];
 	int fd = fault_open(self->g.vmm.dev[0]);
 	struct iommu_fault record;
 	unsigned int records = 0;
@@ -917,8 +906,8 @@ TEST_F(smmuv3, fault_flood)
 /* The doorbell is behind stage 1 like all else. */
 TEST_F(smmuv3, msi)
 {
-	struct edu *edu = &self->g.edu[0];
-	int fd = edu_irq_fd(edu, VFIO_PCI_MSI_IRQ_INDEX);
+	struct pci_dev *edu = &self->g.edu[0];
+	int fd = pci_irq_fd(edu, VFIO_PCI_MSI_IRQ_INDEX);
 	__u64 a;
 
 	ASSERT_LE(0, fd);
@@ -981,19 +970,19 @@ TEST_F(smmuv3, msi_window_is_visible)
 #define NVME_DATA		(2 * SZ_4K)
 #define NVME_QUEUE_SIZE		4
 
-static bool nvme_enable(struct edu *nvme, bool on)
+static bool nvme_enable(struct pci_dev *nvme, bool on)
 {
 	int i;
 
 	/* Completions of 16 bytes, commands of 64 */
-	edu_write32(nvme, NVME_CC, on ? 4 << 20 | 6 << 16 | 1 : 0);
-	for (i = 0; i < 200 && (edu_read32(nvme, NVME_CSTS) & 1) != on; i++)
+	pci_write32(nvme, NVME_CC, on ? 4 << 20 | 6 << 16 | 1 : 0);
+	for (i = 0; i < 200 && (pci_read32(nvme, NVME_CSTS) & 1) != on; i++)
 		sleep_ms(5);
-	return (edu_read32(nvme, NVME_CSTS) & 1) == on;
+	return (pci_read32(nvme, NVME_CSTS) & 1) == on;
 }
 
 /* Identify the controller, as command number @n; true if its data arrives */
-static bool nvme_identify(struct guest *g, struct edu *nvme, __u64 page, int n)
+static bool nvme_identify(struct guest *g, struct pci_dev *nvme, __u64 page, int n)
 {
 	__u64 sq = page + NVME_SQ + n * 64, cq = page + NVME_CQ + n * 16;
 	int i;
@@ -1004,7 +993,7 @@ static bool nvme_identify(struct guest *g, struct edu *nvme, __u64 page, int n)
 	guest_write(&g->vmm, sq + 24, VA + NVME_DATA);
 	guest_write(&g->vmm, sq + 40, 1);
 	__sync_synchronize();
-	edu_write32(nvme, NVME_SQ_TAIL, n + 1);
+	pci_write32(nvme, NVME_SQ_TAIL, n + 1);
 	/* Phase, and a status of success */
 	for (i = 0; i < 200 && guest_read(&g->vmm, cq + 8) >> 48 != 1; i++)
 		sleep_ms(5);
@@ -1015,7 +1004,7 @@ static bool nvme_identify(struct guest *g, struct edu *nvme, __u64 page, int n)
 /* A controller's queues and data behind both stages, and its MSI-X */
 TEST_F(smmuv3, nvme_msix)
 {
-	struct edu *nvme = &self->g.edu[2];
+	struct pci_dev *nvme = &self->g.edu[2];
 	__u64 page, a;
 	int fd;
 
@@ -1026,26 +1015,26 @@ TEST_F(smmuv3, nvme_msix)
 	page = s1_alloc(&self->g.vmm, 4 * SZ_4K);
 	for (a = 0; a < 3 * SZ_4K; a += SZ_4K)
 		s1_map(&self->s1, VA + a, page + a);
-	fd = edu_irq_fd(nvme, VFIO_PCI_MSIX_IRQ_INDEX);
+	fd = pci_irq_fd(nvme, VFIO_PCI_MSIX_IRQ_INDEX);
 	ASSERT_LE(0, fd);
 	test_cmd_bind_table(device_scope(&self->g.vmm, 2),
 			    s1_config(&self->s1));
 
 	ASSERT_TRUE(nvme_enable(nvme, false));
-	edu_write32(nvme, NVME_AQA, (NVME_QUEUE_SIZE - 1) << 16 |
+	pci_write32(nvme, NVME_AQA, (NVME_QUEUE_SIZE - 1) << 16 |
 				    (NVME_QUEUE_SIZE - 1));
-	edu_write64(nvme, NVME_ASQ, VA + NVME_SQ);
-	edu_write64(nvme, NVME_ACQ, VA + NVME_CQ);
+	pci_write64(nvme, NVME_ASQ, VA + NVME_SQ);
+	pci_write64(nvme, NVME_ACQ, VA + NVME_CQ);
 	ASSERT_TRUE(nvme_enable(nvme, true));
 
 	/* The doorbell of interrupts is not mapped in stage 1 yet */
 	EXPECT_TRUE(nvme_identify(&self->g, nvme, page, 0));
-	EXPECT_FALSE(edu_irq_wait(fd));
+	EXPECT_FALSE(pci_irq_wait(fd));
 	for (a = MSI_WINDOW; a < MSI_WINDOW + MSI_WINDOW_SIZE; a += SZ_4K)
 		s1_map(&self->s1, a, a);
 	test_cmd_inv(device_scope(&self->g.vmm, 2), inv_domain(IOTLB));
 	EXPECT_TRUE(nvme_identify(&self->g, nvme, page, 1));
-	EXPECT_TRUE(edu_irq_wait(fd));
+	EXPECT_TRUE(pci_irq_wait(fd));
 
 	/* Data by an address that the guest has taken away */
 	guest_write(&self->g.vmm, s1_entry(&self->s1, VA + NVME_DATA, 0), 0);
@@ -1161,7 +1150,7 @@ TEST_F(smmuv3, close_device)
 	struct vmm *vmm = &self->g.vmm;
 
 	bind_s1();
-	edu_stop(&self->g.edu[0]);
+	pci_stop(&self->g.edu[0]);
 	close(vmm->dev[0]);
 	vmm->dev[0] = ioctl(vmm->group[0], VFIO_GROUP_GET_DEVICE_FD,
 			    edu_names[0]);
@@ -1172,7 +1161,7 @@ TEST_F(smmuv3, close_device)
 
 	/* Not what was bound through the container */
 	test_cmd_bind_table(CONTAINER, s1_config(&self->s1));
-	edu_stop(&self->g.edu[0]);
+	pci_stop(&self->g.edu[0]);
 	close(vmm->dev[0]);
 	vmm->dev[0] = ioctl(vmm->group[0], VFIO_GROUP_GET_DEVICE_FD,
 			    edu_names[0]);
@@ -1374,7 +1363,7 @@ TEST_F(smmuv3_two, device_goes)
 {
 	const char *unbind = "/sys/bus/pci/drivers/vfio-pci/unbind";
 	int fd = fault_open(self->g.vmm.dev[0]);
-	int status, group = edu_group(edu_names[0]);
+	int status, group = pci_group(edu_names[0]);
 	char path[64];
 	__u64 page;
 	pid_t pid;
@@ -1388,7 +1377,7 @@ TEST_F(smmuv3_two, device_goes)
 		/* Without the parent's descriptors, which keep the device */
 		guest_close(&self->g);
 		close(fd);
-		_exit(edu_sysfs_write(unbind, edu_names[0]) ? 1 : 0);
+		_exit(param_write(unbind, edu_names[0]) ? 1 : 0);
 	}
 	sleep_ms(300);
 	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
@@ -1403,7 +1392,7 @@ TEST_F(smmuv3_two, device_goes)
 	EXPECT_NE(0, access(path, F_OK));
 
 	/* And comes back, with stage 2 alone */
-	ASSERT_EQ(0, edu_to_vfio(edu_names[0]));
+	ASSERT_EQ(0, pci_to_vfio(edu_names[0]));
 	ASSERT_EQ(0, guest_open(&self->g, 0));
 	page = s1_alloc(&self->g.vmm, SZ_4K);
 	test_writes_raw(&self->g, 0, page);
@@ -1457,7 +1446,7 @@ TEST_F(smmuv3_lack, refused)
 
 	test_writes_raw(&self->g, 0, page);
 	EXPECT_FALSE(device_writes(&self->g, 0, self->g.scratch, VA, page));
-	fd = edu_irq_fd(&self->g.edu[0], VFIO_PCI_MSI_IRQ_INDEX);
+	fd = pci_irq_fd(&self->g.edu[0], VFIO_PCI_MSI_IRQ_INDEX);
 	ASSERT_LE(0, fd);
 	EXPECT_TRUE(edu_irq_arrives(&self->g.edu[0], fd));
 	close(fd);
@@ -1473,8 +1462,8 @@ TEST_F(smmuv3_lack, refused)
 FIXTURE(plain)
 {
 	struct vmm vmm;
-	struct edu edu;
-	int iommufd;
+	struct pci_dev edu;
+	struct iommufd_ids iommufd;
 };
 
 FIXTURE_VARIANT(plain)
@@ -1496,95 +1485,27 @@ FIXTURE_VARIANT_ADD(plain, iommufd)
 {
 };
 
-static int plain_open_group(struct vmm *vmm, int type)
-{
-	vmm->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	vmm->group[0] = edu_open_group(edu_names[0]);
-	if (vmm->container < 0 || vmm->group[0] < 0 ||
-	    ioctl(vmm->group[0], VFIO_GROUP_SET_CONTAINER, &vmm->container) ||
-	    ioctl(vmm->container, VFIO_SET_IOMMU, type))
-		return -1;
-	vmm->dev[0] = ioctl(vmm->group[0], VFIO_GROUP_GET_DEVICE_FD,
-			    edu_names[0]);
-	if (vmm->dev[0] < 0)
-		return -1;
-	return vmm_map_ram(vmm);
-}
-
-static int plain_open_cdev(void)
-{
-	char path[300];
-	struct dirent *ent;
-	int fd = -1;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), EDU_SYSFS "%s/vfio-dev", edu_names[0]);
-	dir = opendir(path);
-	if (!dir)
-		return -1;
-	while ((ent = readdir(dir))) {
-		if (strncmp(ent->d_name, "vfio", 4))
-			continue;
-		snprintf(path, sizeof(path), "/dev/vfio/devices/%.30s",
-			 ent->d_name);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-	}
-	closedir(dir);
-	return fd;
-}
-
-static int plain_open_iommufd(struct vmm *vmm, int *iommufd)
-{
-	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
-	struct vfio_device_attach_iommufd_pt attach = {
-		.argsz = sizeof(attach),
-	};
-	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
-	struct iommu_ioas_map map = {
-		.size = sizeof(map),
-		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
-			 IOMMU_IOAS_MAP_WRITEABLE,
-		.user_va = (uintptr_t)vmm->ram,
-		.length = GUEST_RAM_SIZE,
-		.iova = GUEST_RAM,
-	};
-
-	*iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-	vmm->dev[0] = plain_open_cdev();
-	if (*iommufd < 0 || vmm->dev[0] < 0)
-		return -1;
-	bind.iommufd = *iommufd;
-	if (ioctl(vmm->dev[0], VFIO_DEVICE_BIND_IOMMUFD, &bind) ||
-	    ioctl(*iommufd, IOMMU_IOAS_ALLOC, &ioas))
-		return -1;
-	attach.pt_id = ioas.out_ioas_id;
-	map.ioas_id = ioas.out_ioas_id;
-	if (ioctl(vmm->dev[0], VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
-		return -1;
-	return ioctl(*iommufd, IOMMU_IOAS_MAP, &map);
-}
-
 FIXTURE_SETUP(plain)
 {
-	int ret;
+	int ret = -1;
 
 	if (!nr_edu)
 		SKIP(return, "no edu device behind an IOMMU");
-	self->iommufd = -1;
+	self->iommufd.fd = -1;
 	ASSERT_EQ(0, vmm_init(&self->vmm));
 	if (variant->type)
-		ret = plain_open_group(&self->vmm, variant->type);
-	else
-		ret = plain_open_iommufd(&self->vmm, &self->iommufd);
+		ret = vmm_open_pci(&self->vmm, variant->type, 0, edu_names[0]);
+	else if (!iommufd_open_pci(&self->vmm, edu_names[0], &self->iommufd))
+		ret = iommufd_attach(&self->vmm, self->iommufd.ioas);
 	ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, edu_start(&self->edu, self->vmm.dev[0]));
 }
 
 FIXTURE_TEARDOWN(plain)
 {
-	edu_stop(&self->edu);
+	pci_stop(&self->edu);
 	vmm_close(&self->vmm);
-	close_fd(&self->iommufd);
+	close_fd(&self->iommufd.fd);
 }
 
 TEST_F(plain, dma_and_msi)
@@ -1603,7 +1524,7 @@ TEST_F(plain, dma_and_msi)
 	ASSERT_EQ(0, edu_dma(&self->edu, true, to, 0, 8));
 	EXPECT_NE(value, guest_read(&self->vmm, to));
 
-	fd = edu_irq_fd(&self->edu, VFIO_PCI_MSI_IRQ_INDEX);
+	fd = pci_irq_fd(&self->edu, VFIO_PCI_MSI_IRQ_INDEX);
 	ASSERT_LE(0, fd);
 	EXPECT_TRUE(edu_irq_arrives(&self->edu, fd));
 	close(fd);
