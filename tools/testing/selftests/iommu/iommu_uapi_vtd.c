@@ -1001,15 +1001,18 @@ TEST_F(vtd_bind, unlike_devices)
 	test_reaches(requester(&self->g, 0, NO_PASID, TESTDEV_ATS), VA,
 		     self->g.page[0]);
 
-	/* Its device TLB is in order: it has none */
+	/* It has no TLB of its own, the other one has */
 	guest_map(&self->g.pt, VA, self->g.page[1]);
 	guest_map(&self->g.pt, VA2, self->g.page[0]);
-	test_cmd_inv(CONTAINER, inv_pasid(IOTLB | DEV_IOTLB, NO_PASID));
+	test_cmd_inv(CONTAINER, inv_pasid(info.caches, NO_PASID));
+	test_cmd_inv(SCOPE(0), inv_pasid(DEV_IOTLB, NO_PASID));
 	value = fresh_value();
 	guest_write(&self->g.vmm, self->g.page[1], value);
 	EXPECT_EQ(0, edu_dma(&edu, false, VA, 0, 8));
 	EXPECT_EQ(0, edu_dma(&edu, true, VA2, 0, 8));
 	EXPECT_EQ(value, guest_read(&self->g.vmm, self->g.page[0]));
+	test_reaches(requester(&self->g, 0, NO_PASID, TESTDEV_ATS), VA,
+		     self->g.page[1]);
 	test_cmd_bind(SCOPE(0), &self->g.pt, self->pasid);
 	test_reaches(requester(&self->g, 0, self->pasid, TESTDEV_ATS), VA,
 		     self->g.page[1]);

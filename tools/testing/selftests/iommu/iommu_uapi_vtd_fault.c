@@ -213,7 +213,7 @@ TEST_F(vtd_fault, groups)
 		test_err_answer(ENOENT, testdev_prgi(dev, c), SUCCESS);
 }
 
-/* A group as long as the queue of the fault file, from all channels */
+/* As many requests as the fault file has room for */
 TEST_F(vtd_fault, many)
 {
 	unsigned int c, p;
