@@ -1889,7 +1889,7 @@ TEST_F(iommufd_nested, invalidate)
 		{ VA, 1, IOMMU_VTD_INV_FLAGS_LEAF, true },
 		{ VA - 3 * SZ_4K, 7, 0, true },
 		{ VA, 512, 0, true },
-		{ VA - SZ_1G, 2 * SZ_1G / SZ_4K, 0, true },
+		{ VA - SZ_2M, 1024, 0, true },
 		{ 0, UINT64_MAX, 0, true },
 		{ VA + SZ_4K, 1, 0, false },
 		{ VA - 4 * SZ_4K, 4, 0, false },
@@ -1926,6 +1926,46 @@ TEST_F(iommufd_nested, stage2_unmap)
 	test_reaches(self->req, VA, self->g.page[0]);
 	ASSERT_DONE(ioctl(self->iommufd.fd, IOMMU_IOAS_UNMAP, &unmap));
 	test_stopped(self->req, VA, self->g.page[0]);
+}
+
+/*
+ * From here on, what was wrong before the user API: a range that is longer than
+ * what the hardware takes at once, and ATS, which was off in nested domains.
+ */
+TEST_F(iommufd_nested, long_range)
+{
+	const __u64 begin = VA - 3 * SZ_1G;
+
+	test_writes(self->req, VA, self->g.page[0]);
+	guest_map(&self->g.pt, VA, self->g.page[1]);
+	ASSERT_DONE(nested_inv(&self->iommufd, self->nested, begin,
+			       4 * SZ_1G / SZ_4K, 0));
+	test_writes(self->req, VA, self->g.page[1]);
+	/* And the queue goes on */
+	guest_map(&self->g.pt, VA, self->g.page[0]);
+	ASSERT_DONE(nested_inv(&self->iommufd, self->nested, VA, 1, 0));
+	test_reaches(self->req, VA, self->g.page[0]);
+}
+
+TEST_F(iommufd_nested, ats)
+{
+	struct requester ats = with_flags(self->req, TESTDEV_ATS);
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		test_reaches(ats, VA, self->g.page[0]);
+		test_stopped(ats, self->g.page[1], self->g.page[1]);
+		guest_map(&self->g.pt, VA, self->g.page[1]);
+		test_writes(ats, VA, self->g.page[0]);
+		ASSERT_DONE(nested_inv(&self->iommufd, self->nested, VA, 1, 0));
+		test_reaches(ats, VA, self->g.page[1]);
+
+		ASSERT_DONE(iommufd_attach(&self->g.vmm, self->parent));
+		test_stopped(ats, VA, self->g.page[1]);
+		test_reaches(ats, self->g.page[1], self->g.page[1]);
+		guest_map(&self->g.pt, VA, self->g.page[0]);
+		ASSERT_DONE(iommufd_attach(&self->g.vmm, self->nested));
+	}
 }
 #endif
 
