@@ -20,7 +20,6 @@
 /* BAR 0: of the device */
 #define TESTDEV_ID		0x00
 #define TESTDEV_ID_VALUE	0x41544d44
-#define TESTDEV_CHANNELS	0x04
 #define TESTDEV_IRQ		0x08
 #define TESTDEV_ATC_USED	0x0c
 #define TESTDEV_ATC_INVALS	0x10

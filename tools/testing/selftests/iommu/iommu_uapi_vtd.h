@@ -46,9 +46,12 @@
 /* Sections 11.4.2 and 11.4.3: capability and extended capability register */
 #define CAP_FL1GP	(1ULL << 56)
 #define CAP_FL5LP	(1ULL << 60)
+#define ECAP_DT		(1ULL << 2)
 #define ECAP_NEST	(1ULL << 26)
+#define ECAP_PRS	(1ULL << 29)
 #define ECAP_SRS	(1ULL << 31)
 #define ECAP_EAFS	(1ULL << 34)
+#define ECAP_PSS(ecap)	((ecap) >> 35 & 0x1f)
 #define ECAP_PASID	(1ULL << 40)
 #define ECAP_SLTS	(1ULL << 46)
 #define ECAP_FLTS	(1ULL << 47)

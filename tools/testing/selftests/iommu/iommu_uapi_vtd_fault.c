@@ -175,6 +175,12 @@ TEST_F(vtd_fault, refused)
 	test_cmd_answer(0, INVALID);
 	EXPECT_EQ(TESTDEV_INVALID, testdev_end(dev, 0));
 
+	/* The kernel refuses what can be in no table */
+	testdev_begin(dev, 0, TESTDEV_PRQ_ONLY, self->req.pasid, VA | 1ULL << 62,
+		      0, 1);
+	EXPECT_EQ(TESTDEV_INVALID, testdev_end(dev, 0));
+	test_fault_none(self->fault);
+
 	/* Other names have nothing pending, nor is that a response */
 	test_waits(0, self->req.flags | TESTDEV_TO_BUS, VA_UNMAPPED, 8);
 	test_requested(0, VA_UNMAPPED, PERM_W, true);
@@ -328,9 +334,17 @@ TEST_F(vtd_fault, unrecoverable)
 	test_faults(true, VA_UNMAPPED + SZ_4K, IOMMU_FAULT_REASON_PTE_FETCH);
 	/* In a table on the way */
 	test_faults(true, VA_UNMAPPED + SZ_1G, IOMMU_FAULT_REASON_PTE_FETCH);
-	/* Bits that must be zero */
-	guest_map_level(&self->g.pt, VA2, page[1], VTD_RW | 1ULL << 51, 1);
-	test_faults(false, VA2, IOMMU_FAULT_REASON_PTE_FETCH);
+	/* Bits that must be zero, in a large leaf */
+	guest_map_level(&self->g.pt, VA_UNMAPPED + 2 * SZ_1G,
+			GUEST_BIG_PAGE | 1ULL << 13, VTD_RW, 2);
+	test_faults(false, VA_UNMAPPED + 2 * SZ_1G,
+		    IOMMU_FAULT_REASON_PTE_FETCH);
+	/* A table that is not in guest memory */
+	guest_write(&self->g.vmm,
+		    guest_pt_entry(&self->g.pt, VA_UNMAPPED + 3 * SZ_1G, 2),
+		    GPA_HOLE | VTD_RW);
+	test_faults(false, VA_UNMAPPED + 3 * SZ_1G,
+		    IOMMU_FAULT_REASON_WALK_EABT);
 	guest_map_level(&self->g.pt, VA2 + SZ_4K, page[1], VTD_RO, 1);
 	test_faults(true, VA2 + SZ_4K, IOMMU_FAULT_REASON_PERMISSION);
 	guest_map_level(&self->g.pt, VA2 + 2 * SZ_4K, page[1], VTD_RW & ~VTD_U,
@@ -352,6 +366,13 @@ TEST_F(vtd_fault, unrecoverable)
 	sleep_ms(50);
 	test_fault_none(self->fault);
 	test_faults(false, VA_UNMAPPED, IOMMU_FAULT_REASON_PTE_FETCH);
+
+	/* A PASID that has no table is among what the guest should know of */
+	self->req.pasid = 4711;
+	self->name = 4711;
+	self->event_flags = IOMMU_FAULT_UNRECOV_ADDR_VALID |
+			    IOMMU_FAULT_UNRECOV_PASID_VALID;
+	test_faults(true, VA, IOMMU_FAULT_REASON_PASID_INVALID);
 
 	/* No binding, no faults of a guest */
 	test_cmd_unbind(DEVICE, req.pasid);
