@@ -163,8 +163,11 @@ TEST_F(vtd, permission)
 	test_reaches(req, VA, page[0]);
 }
 
-/* Host memory that the container maps without write permission */
-TEST_F(vtd, stage2_permission)
+/*
+ * Erratum 772415: hardware might write to what stage 2 has mapped for reading, when
+ * it marks entries of stage 1. The kernel does not let it come to that.
+ */
+TEST_F(vtd, no_read_only_memory)
 {
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map),
@@ -173,11 +176,13 @@ TEST_F(vtd, stage2_permission)
 		.iova = GPA_HOLE,
 		.size = SZ_4K,
 	};
+	__u64 value;
 
-	ASSERT_DONE(ioctl(self->g.vmm.container, VFIO_IOMMU_MAP_DMA, &map));
+	EXPECT_ERRNO(EINVAL, ioctl(self->g.vmm.container, VFIO_IOMMU_MAP_DMA,
+				   &map));
 	guest_map(&self->g.pt, VA2, GPA_HOLE);
 	bind_pt();
-	test_reads(self->req, VA2, self->g.page[1]);
+	EXPECT_TRUE(is_stopped(device_read(self->req, VA2, &value)));
 	test_writes_not(self->req, VA2, self->g.page[1]);
 }
 
