@@ -213,7 +213,8 @@ static int iommufd_attach(struct vmm *vmm, __u32 pt_id)
 }
 
 /* ---------------------------------------------------------------------
- * Registers and interrupts
+ * Registers and interrupts. The offsets of regions need 64 bits also in 32-bit
+ * processes.
  */
 struct pci_dev {
 	int fd;
@@ -232,8 +233,8 @@ static void *pci_map(int fd, int index, size_t size)
 
 	if (ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &info))
 		return NULL;
-	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		   info.offset);
+	map = mmap64(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		     info.offset);
 	return map == MAP_FAILED ? NULL : map;
 }
 
@@ -249,8 +250,8 @@ static int pci_start(struct pci_dev *dev, int fd, size_t size)
 	dev->fd = fd;
 	if (ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &config))
 		return -1;
-	if (pwrite(fd, &command, sizeof(command),
-		   config.offset + PCI_COMMAND) != sizeof(command))
+	if (pwrite64(fd, &command, sizeof(command),
+		     config.offset + PCI_COMMAND) != sizeof(command))
 		return -1;
 	dev->bar_size = size;
 	dev->bar = pci_map(fd, VFIO_PCI_BAR0_REGION_INDEX, size);

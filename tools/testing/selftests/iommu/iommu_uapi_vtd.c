@@ -3,6 +3,9 @@
  * IOMMU user API on VT-d: page tables of the guest, invalidation (also by devices
  * that give no answer), stage 2, two devices; and what does not use the API, on
  * the same hardware. See the head of iommu_uapi_vtd.h.
+ *
+ * Not for 32-bit processes: iommufd, which does not serve them, and edu, whose
+ * registers of 64 bits take one access only.
  */
 #define _GNU_SOURCE
 #include "iommu_uapi_vtd.h"
@@ -160,8 +163,11 @@ TEST_F(vtd, permission)
 	test_reaches(req, VA, page[0]);
 }
 
-/* Host memory that the container maps without write permission */
-TEST_F(vtd, stage2_permission)
+/*
+ * Erratum 772415: hardware might write to what stage 2 has mapped for reading, when
+ * it marks entries of stage 1. The kernel does not let it come to that.
+ */
+TEST_F(vtd, no_read_only_memory)
 {
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map),
@@ -170,11 +176,13 @@ TEST_F(vtd, stage2_permission)
 		.iova = GPA_HOLE,
 		.size = SZ_4K,
 	};
+	__u64 value;
 
-	ASSERT_DONE(ioctl(self->g.vmm.container, VFIO_IOMMU_MAP_DMA, &map));
+	EXPECT_ERRNO(EINVAL, ioctl(self->g.vmm.container, VFIO_IOMMU_MAP_DMA,
+				   &map));
 	guest_map(&self->g.pt, VA2, GPA_HOLE);
 	bind_pt();
-	test_reads(self->req, VA2, self->g.page[1]);
+	EXPECT_TRUE(is_stopped(device_read(self->req, VA2, &value)));
 	test_writes_not(self->req, VA2, self->g.page[1]);
 }
 
@@ -970,6 +978,7 @@ TEST_F_TIMEOUT(vtd_bind, hundred_rounds, 120)
 	test_reaches_raw(0, self->g.page[1]);
 }
 
+#ifdef __LP64__
 /* A device without PASID, ATS and page requests, beside one that has them */
 TEST_F(vtd_bind, unlike_devices)
 {
@@ -1020,6 +1029,7 @@ TEST_F(vtd_bind, unlike_devices)
 		     self->g.page[1]);
 	pci_stop(&edu);
 }
+#endif
 
 #define MANY		1000
 
@@ -1645,7 +1655,6 @@ FIXTURE_VARIANT_ADD(plain, type1v2)
 	.type = VFIO_TYPE1v2_IOMMU,
 };
 
-/* iommufd does not serve 32-bit processes */
 #ifdef __LP64__
 FIXTURE_VARIANT_ADD(plain, iommufd)
 {
@@ -1744,6 +1753,7 @@ TEST_F(plain, no_nesting)
 	test_err_bind(ENOTTY, device_scope(&self->vmm, 0), &pt, NO_PASID);
 }
 
+#ifdef __LP64__
 /* A device that knows nothing of PASIDs, on conventional PCI */
 TEST_F(plain, edu)
 {
@@ -1768,6 +1778,7 @@ TEST_F(plain, edu)
 	close(fd);
 	pci_stop(&edu);
 }
+#endif
 
 /* ---------------------------------------------------------------------
  * The kernel's own nested domains, on the same hardware: that they are nested in

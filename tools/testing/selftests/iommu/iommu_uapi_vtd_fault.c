@@ -576,8 +576,8 @@ static void busy_child(volatile __u64 *seen, int round)
 TEST_F_TIMEOUT(vtd_life, killed_in_dma, 60)
 {
 	volatile __u64 *seen;
-	int status, i, round;
-	__u64 value;
+	__u64 value, until;
+	int status, round;
 	pid_t pid;
 
 	seen = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE,
@@ -589,7 +589,8 @@ TEST_F_TIMEOUT(vtd_life, killed_in_dma, 60)
 		ASSERT_LE(0, pid);
 		if (!pid)
 			busy_child(seen, round);
-		for (i = 0; i < WAIT_MS && !seen[1]; i++)
+		until = now_ms() + WAIT_MS;
+		while (!seen[1] && now_ms() < until)
 			sleep_ms(1);
 		sleep_ms(20);
 		kill(pid, SIGKILL);
