@@ -147,8 +147,10 @@ def assign_rounds(entries, src):
 
 
 def is_selected(entry):
-    # The SMMUv3 is where arm64 is, the mock anywhere.
-    if ('smmuv3.break' in entry.where) != (os.environ['ARCH'] == 'arm64'):
+    # The SMMUv3 is where arm64 is, VT-d where it is asked for, the mock anywhere.
+    hardware = 'smmuv3' if os.environ['ARCH'] == 'arm64' else os.environ['HW']
+    where = re.search(r'(smmuv3|vtd)\.break', entry.where)
+    if (where[1] if where else '') != hardware:
         return False
     return re.search(os.environ.get('BREAK', ''), entry.where + ' ' + entry.title)
 

@@ -5,13 +5,15 @@
 #
 #   scripts/breaks.sh
 #
-# ARCH=arm64: those of the SMMUv3's driver; else all others. BREAK=EXPRESSION: only
-# entries whose file's name or title matches. Results: build/log/breaks-ARCH/seen, one
-# line per entry.
+# ARCH=arm64: those of the SMMUv3's driver; HW=vtd: of VT-d's; else all others.
+# BREAK=EXPRESSION: only entries whose file's name or title matches. Results:
+# build/log/breaks-ARCH[-vtd]/seen, one line per entry.
 . "$(dirname "$0")/lib.sh"
 
-export ARCH=${ARCH:-x86_64}
-dir=$LOGS/breaks-$ARCH
+export ARCH=${ARCH:-x86_64} HW=${HW:-}
+name=$ARCH
+[ "$ARCH-$HW" != x86_64-vtd ] || name=$ARCH-vtd
+dir=$LOGS/breaks-$name
 scratch=$BUILD/breaks/linux
 # A copy of list and code, so that both can be edited while this runs
 export BREAK=${BREAK:-} LIST=$dir/list SRC=$dir/src
@@ -26,6 +28,7 @@ fi
 "$TOP/scripts/tree.sh"
 "$TOP/scripts/selftests.sh" "$ARCH"
 "$TOP/scripts/initramfs.sh" "$ARCH"
+[ "$HW" != vtd ] || "$TOP/scripts/qemu.sh"
 only_one "$BUILD/breaks/.lock"
 rm -rf "$dir"
 mkdir -p "$dir/src" "$scratch"
@@ -61,7 +64,7 @@ put "$scratch/drivers/iommu/iommu-uapi/Makefile"
 guests()
 {
 	local list=$1 variant=$2 from=1 last rc taints failures=0
-	local results=$LOGS/guest-$ARCH-$2-breaks
+	local results=$LOGS/guest-$name-$2-breaks
 
 	# Bad page, died, soft lockup, and warned: many warnings come only once.
 	# Those of the debug kernel that are meant here come each time.

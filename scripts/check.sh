@@ -33,11 +33,18 @@ guest()
 {
 	local name=$1
 
-	[ "$2" = normal ] || name=$1-$2
+	[ "$1-${HW:-}" != x86_64-vtd ] || name=$1-vtd
+	[ "$2" = normal ] || name=$name-$2
 	rm -f "$LOGS/guest-$name-check/summary"
 	LIMIT=$3 "$TOP/scripts/guest.sh" "$1" "$2" check ${4:+"$4"} || true
 	[ -s "$LOGS/guest-$name-check/summary" ] || return 1
 	cat "$LOGS/guest-$name-check/summary" >>"$summary"
+}
+
+# The same with a VT-d
+guest_vtd()
+{
+	HW=vtd guest x86_64 "$@"
 }
 
 # An SMMUv3 that cannot nest: nothing is offered, all else works.
@@ -53,6 +60,17 @@ one_stage()
 		cat "$LOGS/guest-arm64-test/summary" >>"$summary"
 	done
 	return $ret
+}
+
+# A VT-d that cannot nest, likewise.
+one_stage_vtd()
+{
+	local log=$LOGS/guest-x86_64-vtd-test/summary
+
+	rm -f "$log"
+	HW=vtd VTD=x-nested=off LIMIT=300 "$TOP/scripts/guest.sh" x86_64 normal test \
+		test=iommu_uapi_vtd args=-f,vtd_lack,-f,plain || return 1
+	cat "$log" >>"$summary"
 }
 
 static()
@@ -93,14 +111,16 @@ programs()
 kernel=$TOP/scripts/kernel.sh
 
 if [ -z "$full" ]; then
-	steps 13
+	steps 15
 	step "packages and kernel tree"
 	prepare
+	part "QEMU with nested translation on VT-d" "$TOP/scripts/qemu.sh"
 	part "x86_64 kernel" "$kernel" x86_64 normal
 	part "x86_64 test programs, 64 and 32 bit" programs x86_64
-	part "x86_64 guest: all tests" guest x86_64 normal 900
+	part "x86_64 guest: all tests" guest_vtd normal 1200
+	part "x86_64 guest: VT-d with one stage" one_stage_vtd
 	part "x86_64 debug kernel" "$kernel" x86_64 debug
-	part "x86_64 debug guest: all tests" guest x86_64 debug 2400
+	part "x86_64 debug guest: all tests" guest_vtd debug 3000
 	part "arm64 kernel" "$kernel" arm64 normal
 	part "arm64 test programs, 64 and 32 bit" programs arm64
 	part "arm64 guest: all tests" guest arm64 normal 1200

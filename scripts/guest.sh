@@ -6,10 +6,11 @@
 # JOB: check [own=PREFIX], demo [hw=mock|smmuv3], test test=PROGRAM [bits=32] [args=A,B],
 # breaks, shell
 # Environment: ACCEL=tcg|kvm, LIMIT=seconds, APPEND=more kernel command line,
-# SMMU_STAGE=1|2|nested what the SMMUv3 can do, INITRD=another root. What the job
-# breaks has seen is for scripts/breaks.sh to say.
+# SMMU_STAGE=1|2|nested what the SMMUv3 can do, HW=vtd an x86_64 machine with VT-d
+# (scripts/qemu.sh builds its QEMU), VTD=properties what that can do, INITRD=another
+# root. What the job breaks has seen is for scripts/breaks.sh to say.
 #
-# Logs: build/log/guest-ARCH-VARIANT-JOB/{console,results,summary}. Ends with the
+# Logs: build/log/guest-ARCH[-vtd][-VARIANT]-JOB/{console,results,summary}. Ends with the
 # counts in summary, one line per suite: PASSED FAILED SKIPPED NAME.
 . "$(dirname "$0")/lib.sh"
 
@@ -21,6 +22,7 @@ arch "$ARCH"
 name=$ARCH
 [ "$VARIANT" = normal ] || name=$ARCH-$VARIANT
 kernel=$OUT/$name/$IMAGE
+[ "$ARCH-${HW:-}" != x86_64-vtd ] || name=$ARCH-vtd${name#"$ARCH"}
 case $VARIANT in
 base) kernel=$BUILD/base/out/$ARCH/$IMAGE ;;
 breaks*) kernel=$BUILD/breaks/out/$ARCH${VARIANT#breaks}/$IMAGE ;;
@@ -32,15 +34,30 @@ LIMIT=${LIMIT:-1200}
 [ -r "$kernel" ] || die "no kernel $kernel: scripts/kernel.sh $ARCH $VARIANT builds it"
 [ -r "$initrd" ] || die "no $initrd: scripts/initramfs.sh $ARCH packs it"
 
-case $ARCH in
-x86_64)
+case $ARCH-${HW:-} in
+x86_64-vtd)
+	qemu=$QEMU_VTD
+	# What the VT-d translates is the DMA of test devices (docs/specs in patches/qemu),
+	# one of them where it can be unplugged, and, by the host's own tables, of the
+	# port for the results.
+	vtd=intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on,x-pasid-mode=on
+	vtd=$vtd,device-iotlb=on,${VTD:-x-nested=on,x-pri=on}
+	machine="-machine q35 -cpu max -L /usr/share/seabios -L /usr/share/qemu -device $vtd"
+	devices="-device pcie-dma-testdev,pasid-width=16,addr=4 -device pcie-dma-testdev,pasid-width=16,addr=5
+		-device pcie-root-port,id=rp,chassis=1,addr=6
+		-device pcie-dma-testdev,pasid-width=16,bus=rp -device edu,dma_mask=0xffffffffffffffff,addr=7"
+	serial=virtio-serial-pci,iommu_platform=on,disable-legacy=on
+	console=ttyS0
+	APPEND="intel_iommu=on,sm_on ${APPEND:-}"
+	;;
+x86_64-*)
 	qemu=$QEMU_X86_64
 	machine="-machine q35 -cpu max"
 	devices=
 	serial=virtio-serial-pci
 	console=ttyS0
 	;;
-arm64)
+arm64-*)
 	qemu=$QEMU_ARM64
 	# Nested SMMUv3; what it translates is the DMA of two edu devices, of an
 	# NVMe controller without a disk and, by the host's own tables, of the
@@ -54,10 +71,13 @@ arm64)
 	console=ttyAMA0
 	;;
 esac
-command -v "$qemu" >/dev/null || die "no $qemu here: scripts/packages.sh $ARCH installs it"
+command -v "$qemu" >/dev/null || die "no $qemu here: scripts/packages.sh $ARCH, or scripts/qemu.sh for HW=vtd, brings it"
 case $ACCEL in
 tcg) machine="$machine -accel tcg" ;;
-kvm) machine="${machine/-cpu max*/-cpu host} -accel kvm" ;;
+kvm)
+	machine="${machine/-cpu max,pauth-impdef=on/-cpu host} -accel kvm"
+	machine=${machine/-cpu max/-cpu host}
+	;;
 *) die "ACCEL=$ACCEL: tcg or kvm" ;;
 esac
 

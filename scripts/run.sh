@@ -9,7 +9,12 @@ arm64)	HW=${HW:-smmuv3} ;;
 *)	HW=${HW:-mock} ;;
 esac
 
-steps 6
+export HW
+case $ARCH-$HW in
+x86_64-mock | arm64-mock | arm64-smmuv3) name=$ARCH; steps 6 ;;
+x86_64-vtd) name=$ARCH-vtd; steps 7 ;;
+*) die "HW=$HW: there is mock everywhere, vtd on x86_64, smmuv3 on arm64" ;;
+esac
 step "packages"
 "$TOP/scripts/packages.sh" tree "$ARCH"
 step "kernel tree"
@@ -22,8 +27,12 @@ step "guest's root"
 "$TOP/scripts/initramfs.sh" "$ARCH"
 [ -x "$OUT/$ARCH-kselftest/64/iommu/iommu_uapi_demo" ] ||
 	die "the tests have no program iommu_uapi_demo" "$LOGS/kselftest-$ARCH-64.log"
+if [ "$HW" = vtd ]; then
+	step "QEMU with nested translation on VT-d"
+	"$TOP/scripts/qemu.sh"
+fi
 step "guest: the demonstration on $HW (QEMU, $ACCEL)"
-dir=$LOGS/guest-$ARCH-demo
+dir=$LOGS/guest-$name-demo
 rc=0
 LIMIT=${LIMIT:-300} "$TOP/scripts/guest.sh" "$ARCH" normal demo "hw=$HW" >"$LOGS/demo.log" 2>&1 || rc=$?
 # The page itself, without the marks around it.

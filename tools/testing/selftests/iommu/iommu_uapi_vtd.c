@@ -1382,6 +1382,12 @@ TEST_F(vtd_two, two_containers)
 		test_reaches(ours[i], VA, self->g.page[1]);
 }
 
+static int request_page(struct requester req, int i)
+{
+	return testdev_begin(req.dev, 0, TESTDEV_PRQ_ONLY, req.pasid,
+			     VA_UNMAPPED + i * SZ_4K, 0, 1);
+}
+
 /* Faults and page requests go to the device that they are of */
 TEST_F(vtd_two, faults)
 {
@@ -1402,14 +1408,19 @@ TEST_F(vtd_two, faults)
 		EXPECT_EQ(VA_UNMAPPED + i * SZ_4K, record.event.addr);
 		test_fault_none(fd[!i]);
 	}
-	/* The same group index of both */
+	/* The same group index of both: each device counts its own */
 	for (i = 0; i < 2; i++)
-		EXPECT_EQ(TESTDEV_WAITING,
-			  testdev_begin(self->req[i].dev, 0, TESTDEV_PRQ_ONLY,
-					self->pasid[0],
-					VA_UNMAPPED + i * SZ_4K, 0, 1));
-	EXPECT_EQ(testdev_prgi(self->req[0].dev, 0),
-		  testdev_prgi(self->req[1].dev, 0));
+		ASSERT_EQ(TESTDEV_WAITING, request_page(self->req[i], i));
+	while (testdev_prgi(self->req[0].dev, 0) !=
+	       testdev_prgi(self->req[1].dev, 0)) {
+		i = testdev_prgi(self->req[0].dev, 0) >
+		    testdev_prgi(self->req[1].dev, 0);
+		test_cmd_fault_read(fd[i], &record);
+		test_cmd_respond(fd[i], 0, self->pasid[0], record.prm.grpid,
+				 SUCCESS);
+		ASSERT_EQ(TESTDEV_DONE, testdev_end(self->req[i].dev, 0));
+		ASSERT_EQ(TESTDEV_WAITING, request_page(self->req[i], i));
+	}
 	for (i = 1; i >= 0; i--) {
 		test_cmd_fault_read(fd[i], &record);
 		EXPECT_EQ(IOMMU_FAULT_PAGE_REQ, record.type);
@@ -1547,6 +1558,8 @@ TEST_F_TIMEOUT(vtd_two, time_out, 120)
 	neighbour = (struct inv_thread) { .scope = SCOPE(1), .pasid = pasid };
 	ASSERT_EQ(0, pthread_create(&neighbour.thread, NULL, inv_thread_fn,
 				    &neighbour));
+	for (i = 0; i < WAIT_MS && !neighbour.done; i++)
+		sleep_ms(1);
 
 	testdev_write(dev, TESTDEV_INV_IGNORE, NEVER);
 	guest_map(&self->g.pt, VA, self->g.page[1]);
@@ -1591,42 +1604,64 @@ TEST_F_TIMEOUT(vtd_two, time_out, 120)
 
 /*
  * An unmap and an unbind cannot fail, and nobody comes back to do the rest: when
- * they return, nothing stale is in use, however late the device has answered.
+ * they return, nothing stale is in use. An unmap waits until the device answers.
+ * An unbind does not, and takes its TLB away from it; it gets it back when the
+ * next domain is attached to its requests without PASID.
  */
+static void late_answer(struct __test_metadata *_metadata,
+			FIXTURE_DATA(vtd_two) *self, __u32 pasid)
+{
+	struct requester req = with_pasid(self->req[0], pasid);
+	struct testdev *dev = &self->g.dev[0];
+	__u64 value = fresh_value();
+
+	test_cmd_bind(DEVICE, &self->g.pt, pasid);
+	test_reaches(req, VA, self->g.page[0]);
+
+	testdev_write(dev, TESTDEV_INV_IGNORE, LATE);
+	ASSERT_DONE(vmm_unmap_ram(&self->g.vmm));
+	EXPECT_EQ(0, testdev_read(dev, TESTDEV_INV_IGNORE));
+	test_stopped(req, VA, self->g.page[0]);
+	test_stopped(with_flags(req, 0), VA, self->g.page[0]);
+	ASSERT_DONE(vmm_map_ram(&self->g.vmm));
+	test_reaches(req, VA, self->g.page[0]);
+
+	testdev_write(dev, TESTDEV_INV_IGNORE, NEVER);
+	test_cmd_unbind(DEVICE, pasid);
+	EXPECT_GT(NEVER, testdev_read(dev, TESTDEV_INV_IGNORE));
+	guest_write(&self->g.vmm, self->g.page[0], value);
+	EXPECT_EQ(pasid == NO_PASID ? TESTDEV_NO_ACCESS : TESTDEV_REFUSED,
+		  device_write(req, VA, fresh_value()));
+	EXPECT_EQ(value, guest_read(&self->g.vmm, self->g.page[0]));
+	test_stopped(with_flags(req, 0), VA, self->g.page[0]);
+	testdev_write(dev, TESTDEV_INV_IGNORE, 0);
+
+	/* Without its TLB it is not the device any more that was asked about */
+	if (pasid != NO_PASID) {
+		test_err_bind(ENODEV, DEVICE, &self->pt, pasid);
+		guest_close(&self->g);
+		ASSERT_EQ(0, guest_open(&self->g, 0));
+		guest_pt_init(&self->pt, &self->g.vmm, GUEST_PT_VTD, 4);
+		guest_map(&self->pt, VA, self->g.page[1]);
+		ASSERT_DONE(guest_pasid(&self->g, &pasid));
+		req = requester(&self->g, 0, pasid, TESTDEV_ATS);
+	}
+
+	/* Nothing is left of it for the next table */
+	test_cmd_bind(DEVICE, &self->pt, pasid);
+	test_reaches(req, VA, self->g.page[1]);
+	test_reaches(with_flags(req, 0), VA, self->g.page[1]);
+	test_cmd_inv(DEVICE, inv_pasid(IOTLB | DEV_IOTLB, pasid));
+}
+
 TEST_F_TIMEOUT(vtd_two, late_answer, 120)
 {
-	struct testdev *dev = &self->g.dev[0];
-	__u32 pasids[] = { self->pasid[0], NO_PASID };
-	struct requester req;
-	int i;
+	late_answer(_metadata, self, self->pasid[0]);
+}
 
-	for (i = 0; i < 2; i++) {
-		req = with_pasid(self->req[0], pasids[i]);
-		test_cmd_bind(DEVICE, &self->g.pt, pasids[i]);
-		test_reaches(req, VA, self->g.page[0]);
-
-		testdev_write(dev, TESTDEV_INV_IGNORE, LATE);
-		ASSERT_DONE(vmm_unmap_ram(&self->g.vmm));
-		EXPECT_GT(LATE, testdev_read(dev, TESTDEV_INV_IGNORE));
-		test_stopped(req, VA, self->g.page[0]);
-		test_stopped(with_flags(req, 0), VA, self->g.page[0]);
-		testdev_write(dev, TESTDEV_INV_IGNORE, 0);
-		ASSERT_DONE(vmm_map_ram(&self->g.vmm));
-		test_reaches(req, VA, self->g.page[0]);
-
-		testdev_write(dev, TESTDEV_INV_IGNORE, LATE);
-		test_cmd_unbind(DEVICE, pasids[i]);
-		EXPECT_GT(LATE, testdev_read(dev, TESTDEV_INV_IGNORE));
-		test_stopped(req, VA, self->g.page[0]);
-		test_stopped(with_flags(req, 0), VA, self->g.page[0]);
-		testdev_write(dev, TESTDEV_INV_IGNORE, 0);
-
-		/* Nothing is left of it for the next table */
-		test_cmd_bind(DEVICE, &self->pt, pasids[i]);
-		test_reaches(req, VA, self->g.page[1]);
-		test_reaches(with_flags(req, 0), VA, self->g.page[1]);
-		test_cmd_inv(DEVICE, inv_pasid(IOTLB | DEV_IOTLB, pasids[i]));
-	}
+TEST_F_TIMEOUT(vtd_two, late_answer_without_pasid, 120)
+{
+	late_answer(_metadata, self, NO_PASID);
 }
 
 /* ---------------------------------------------------------------------
