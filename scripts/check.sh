@@ -135,10 +135,12 @@ fi
 # iommufd's own tests, the same programs, on the unpatched kernel and on ours.
 compare()
 {
-	local a=$1 v
+	local a=$1 v name
 
 	for v in base normal; do
-		rm -f "$LOGS/guest-$a-$v-iommufd"
+		name=$a-$v
+		[ $v = base ] || name=$a
+		rm -rf "$LOGS/guest-$name-iommufd"
 		LIMIT=900 "$TOP/scripts/guest.sh" "$a" $v iommufd || true
 	done
 	results "$LOGS/guest-$a-base-iommufd/results" >"$dir/iommufd-$a-base"
@@ -158,6 +160,7 @@ compare_plain()
 	for v in base normal; do
 		name=arm64-$v
 		[ $v = base ] || name=arm64
+		rm -rf "$LOGS/guest-$name-test"
 		LIMIT=300 "$TOP/scripts/guest.sh" arm64 $v test \
 			test=iommu_uapi_smmuv3 args=-f,plain || true
 		results "$LOGS/guest-$name-test/results" >"$dir/plain-$v"
@@ -173,9 +176,10 @@ results()
 	tr -d '\r' <"$1" | grep -E '^(# )*(not )?ok [0-9]+' || true
 }
 
+# Tests, not the programs that they are in
 count()
 {
-	awk '/not ok/ { f++; next } /SKIP/ { s++; next } { p++ }
+	awk '/selftests: / { next } /not ok/ { f++; next } /SKIP/ { s++; next } { p++ }
 		END { printf "%d passed, %d failed, %d skipped\n", p, f, s }'
 }
 

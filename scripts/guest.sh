@@ -88,6 +88,11 @@ mkdir -p "$dir"
 append="console=$console panic=-1 oops=panic job=$JOB $* ${APPEND:-}"
 # On a busy host an emulated timer may tick too late for the kernel's check of it.
 [ "$ARCH" != x86_64 ] || append="$append no_timer_check"
+# Unit tests are run where somebody looks at them.
+case $JOB in
+check | breaks) ;;
+*) append="$append kunit.enable=0" ;;
+esac
 case "$VARIANT $*" in
 debug*own=*) ;;
 debug*) append="$append own=iommu_uapi" ;;
@@ -112,9 +117,9 @@ TICK=$dir/results logged "$dir/console" \
 # Words that a kernel says only when something is wrong. An injected fault's
 # "FAULT_INJECTION: forcing a failure" and its stack are no such thing, and what one
 # scan of kmemleak suspects may be fine: the guest's section kmemleak scans twice.
-complaints='(WARNING: |BUG: |BUG at|Oops|UBSAN: |Kernel panic|general protection fault|Unable to handle kernel|possible circular|possible recursive|suspicious RCU|inconsistent lock state|sleeping function|unreferenced object|INFO: task .* blocked|rcu: INFO: .*stall|soft lockup|refcount_t:|list_(add|del) corruption|scheduling while atomic|ODEBUG: (free|activate|init|assert|destroy)|DEBUG_LOCKS_WARN_ON|bad page|Bad page|segfault at|nobody cared|CMDQ error)'
-# Names of tests that merely name one of the above.
-harmless='(# selftests: |ok [0-9]+ )'
+complaints='(WARNING: |BUG: |BUG at|Oops|UBSAN: |Kernel panic|general protection fault|Unable to handle kernel|possible circular|possible recursive|suspicious RCU|inconsistent lock state|sleeping function|unreferenced object|INFO: task .* blocked|rcu: INFO: .*stall|soft lockup|refcount_t:|list_(add|del) corruption|scheduling while atomic|ODEBUG: (free|activate|init|assert|destroy)|DEBUG_LOCKS_WARN_ON|bad page|Bad page|segfault at|nobody cared|CMDQ error|CMD_SYNC timeout)'
+# Names of tests that merely name one of the above, and an SMMU that unit tests play.
+harmless='(# selftests: |ok [0-9]+ |kunit-smmu: CM)'
 
 grep -aE "$complaints" "$dir/console" | grep -avE "$harmless" >"$dir/complaints" || true
 

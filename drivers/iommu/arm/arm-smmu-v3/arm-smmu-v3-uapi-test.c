@@ -2,9 +2,10 @@
 /*
  * KUnit tests of the SMMUv3's part of the IOMMU user API: stream table entries,
  * commands and events, above all what emulated hardware does not have (PASIDs,
- * stalls, ATS, range commands).
+ * stalls, ATS, range commands) or do (stand still).
  */
 #include <kunit/test.h>
+#include <kunit/test-bug.h>
 #include <linux/io-pgtable.h>
 
 #include "arm-smmu-v3-uapi.h"
@@ -14,12 +15,30 @@
 #define BASE_PTR	0x123456789000ULL
 #define OTHER_PTR	0x10000000ULL
 
+#define QUEUE_SHIFT	8
+#define QUEUE_SIZE	BIT(QUEUE_SHIFT)
+
+/* An SMMU that has a command queue and nothing else, all in plain memory */
+struct fake_queue {
+	__le64 cmds[QUEUE_SIZE][CMDQ_ENT_DWORDS];
+	atomic_long_t valid_map[BITS_TO_LONGS(QUEUE_SIZE)];
+	/* Registers */
+	u32 prod;
+	u32 cons;
+	/* The device leaves so many of the next ATC invalidations unanswered. */
+	unsigned int atc_silent;
+};
+
 struct test_ctx {
 	struct arm_smmu_device smmu;
 	struct arm_smmu_master master;
 	struct arm_smmu_stream streams[2];
 	struct io_pgtable pgtable;
 	struct arm_smmu_domain stage2;
+	struct fake_queue queue;
+	struct device dev;
+	struct dev_iommu iommu;
+	struct iommu_uapi_bond bond;
 };
 
 static int test_init(struct kunit *test)
@@ -778,6 +797,218 @@ static void test_events(struct kunit *test)
 	}
 }
 
+/*
+ * From request to completion: what the caller is told when the hardware takes the
+ * commands, when it stops taking them, and when it has an error to report.
+ *
+ * A device that does not answer an ATC invalidation stops the queue with an error,
+ * and the handler of that interrupt has it go on. Here that comes when the command
+ * is put into the queue rather than while its completion is waited for: all that
+ * the one who waits can see of it is the count.
+ */
+static bool fake_queue_takes(struct arm_smmu_cmdq_ent *cmd)
+{
+	struct test_ctx *ctx = kunit_get_current_test()->priv;
+	struct fake_queue *queue = &ctx->queue;
+	u32 prod = queue->prod;
+
+	if (cmd->opcode == CMDQ_OP_ATC_INV && queue->atc_silent) {
+		queue->atc_silent--;
+		queue->prod |= FIELD_PREP(CMDQ_CONS_ERR,
+					  CMDQ_ERR_CERROR_ATC_INV_IDX);
+		__arm_smmu_cmdq_skip_err(&ctx->smmu, &ctx->smmu.cmdq);
+		queue->prod = prod;
+	}
+	return true;
+}
+
+/*
+ * An empty queue. One that @consumes has done with each command at once: both
+ * indices are one register then.
+ */
+static void fake_queue_init(struct test_ctx *ctx, bool consumes)
+{
+	struct arm_smmu_cmdq *cmdq = &ctx->smmu.cmdq;
+	struct fake_queue *queue = &ctx->queue;
+
+	memset(queue, 0, sizeof(*queue));
+	memset(cmdq, 0, sizeof(*cmdq));
+	cmdq->q.llq.max_n_shift = QUEUE_SHIFT;
+	cmdq->q.base = queue->cmds[0];
+	cmdq->q.ent_dwords = CMDQ_ENT_DWORDS;
+	cmdq->q.prod_reg = (u32 __force __iomem *)&queue->prod;
+	cmdq->q.cons_reg = (u32 __force __iomem *)(consumes ? &queue->prod :
+							      &queue->cons);
+	cmdq->valid_map = queue->valid_map;
+	cmdq->supports_cmd = fake_queue_takes;
+
+	/* What the messages name; the test's guest knows it by that, too. */
+	ctx->dev.init_name = "kunit-smmu";
+	ctx->dev.iommu = &ctx->iommu;
+	ctx->iommu.priv = &ctx->master;
+	ctx->smmu.dev = &ctx->dev;
+	ctx->master.dev = &ctx->dev;
+	ctx->master.ats_enabled = true;
+	ctx->bond.dev = &ctx->dev;
+	ctx->bond.stage2 = &ctx->stage2.domain;
+}
+
+static int invalidate(struct test_ctx *ctx, u8 cache)
+{
+	struct iommu_cache_invalidate_info inv = {
+		.cache = cache,
+		.granularity = IOMMU_INV_GRANU_DOMAIN,
+	};
+
+	return arm_smmu_uapi_invalidate(&ctx->bond, &inv);
+}
+
+static int invalidate_pages(struct test_ctx *ctx, u64 nr)
+{
+	struct iommu_cache_invalidate_info inv = {
+		.cache = IOMMU_CACHE_INV_TYPE_IOTLB,
+		.granularity = IOMMU_INV_GRANU_ADDR,
+		.granu.addr_info = {
+			.addr = SZ_1G,
+			.granule_size = SZ_4K,
+			.nb_granules = nr,
+		},
+	};
+
+	return arm_smmu_uapi_invalidate(&ctx->bond, &inv);
+}
+
+static void expect_queue(struct kunit *test, const u8 *opcodes, u32 nr)
+{
+	struct test_ctx *ctx = test->priv;
+	struct fake_queue *queue = &ctx->queue;
+	u32 i;
+
+	KUNIT_ASSERT_EQ(test, queue->prod, nr);
+	for (i = 0; i < nr; i++)
+		KUNIT_EXPECT_EQ(test, le64_to_cpu(queue->cmds[i][0]) &
+				      CMDQ_0_OP, (u64)opcodes[i]);
+}
+
+#define ALL_CACHES	(IOMMU_CACHE_INV_TYPE_PASID |		\
+			 IOMMU_CACHE_INV_TYPE_IOTLB |		\
+			 IOMMU_CACHE_INV_TYPE_DEV_IOTLB)
+
+/* What each cache takes, for a device with two streams */
+static const struct {
+	u8 cache;
+	u8 opcodes[3];
+	u32 nr;
+} cache_cmds[] = {
+	{ IOMMU_CACHE_INV_TYPE_PASID,
+	  { CMDQ_OP_CFGI_CD_ALL, CMDQ_OP_CFGI_CD_ALL, CMDQ_OP_CMD_SYNC }, 3 },
+	{ IOMMU_CACHE_INV_TYPE_IOTLB,
+	  { CMDQ_OP_TLBI_NH_ALL, CMDQ_OP_CMD_SYNC }, 2 },
+	{ IOMMU_CACHE_INV_TYPE_DEV_IOTLB,
+	  { CMDQ_OP_ATC_INV, CMDQ_OP_ATC_INV, CMDQ_OP_CMD_SYNC }, 3 },
+};
+
+static void test_inv_done(struct kunit *test)
+{
+	static const u8 all[] = {
+		CMDQ_OP_CFGI_CD_ALL, CMDQ_OP_CFGI_CD_ALL, CMDQ_OP_CMD_SYNC,
+		CMDQ_OP_TLBI_NH_ALL, CMDQ_OP_CMD_SYNC,
+		CMDQ_OP_ATC_INV, CMDQ_OP_ATC_INV, CMDQ_OP_CMD_SYNC,
+	};
+	struct test_ctx *ctx = test->priv;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cache_cmds); i++) {
+		fake_queue_init(ctx, true);
+		KUNIT_EXPECT_EQ(test, invalidate(ctx, cache_cmds[i].cache), 0);
+		expect_queue(test, cache_cmds[i].opcodes, cache_cmds[i].nr);
+	}
+
+	fake_queue_init(ctx, true);
+	KUNIT_EXPECT_EQ(test, invalidate(ctx, ALL_CACHES), 0);
+	expect_queue(test, all, ARRAY_SIZE(all));
+
+	/* More than a batch holds, and more than once around the queue */
+	for (i = 0; i < 8; i++)
+		KUNIT_EXPECT_EQ(test, invalidate_pages(ctx, 100), 0);
+}
+
+/* The queue stands still: nothing is taken for done. */
+static void expect_timeout(struct kunit *test, int ret, ktime_t begin)
+{
+	KUNIT_EXPECT_EQ(test, ret, -ETIMEDOUT);
+	KUNIT_EXPECT_GE(test, ktime_us_delta(ktime_get(), begin),
+			ARM_SMMU_POLL_TIMEOUT_US);
+}
+
+static void test_inv_timeout(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	ktime_t begin;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cache_cmds); i++) {
+		fake_queue_init(ctx, false);
+		begin = ktime_get();
+		expect_timeout(test, invalidate(ctx, cache_cmds[i].cache),
+			       begin);
+		expect_queue(test, cache_cmds[i].opcodes, cache_cmds[i].nr);
+	}
+
+	/* What is filled from a cache that may be stale has to wait. */
+	fake_queue_init(ctx, false);
+	begin = ktime_get();
+	expect_timeout(test, invalidate(ctx, ALL_CACHES), begin);
+	expect_queue(test, cache_cmds[0].opcodes, cache_cmds[0].nr);
+
+	/* The time-out is that of the last of several lists of commands. */
+	fake_queue_init(ctx, false);
+	begin = ktime_get();
+	expect_timeout(test, invalidate_pages(ctx, 100), begin);
+	KUNIT_EXPECT_EQ(test, ctx->queue.prod, 101U);
+
+	/* Where completion is a write to the queue that does not come */
+	fake_queue_init(ctx, false);
+	ctx->smmu.options |= ARM_SMMU_OPT_MSIPOLL;
+	begin = ktime_get();
+	expect_timeout(test, invalidate(ctx, IOMMU_CACHE_INV_TYPE_IOTLB),
+		       begin);
+	ctx->smmu.options &= ~ARM_SMMU_OPT_MSIPOLL;
+}
+
+/* The queue goes on after the error, and completes all there is. */
+static void test_inv_atc_timeout(struct kunit *test)
+{
+	static const u8 opcodes[] = {
+		CMDQ_OP_ATC_INV, CMDQ_OP_CMD_SYNC,
+		CMDQ_OP_ATC_INV, CMDQ_OP_CMD_SYNC,
+	};
+	struct test_ctx *ctx = test->priv;
+
+	ctx->master.num_streams = 1;
+
+	/* It does not answer twice: it is this device. */
+	fake_queue_init(ctx, true);
+	ctx->queue.atc_silent = 2;
+	KUNIT_EXPECT_EQ(test, invalidate(ctx, IOMMU_CACHE_INV_TYPE_DEV_IOTLB),
+			-EIO);
+	expect_queue(test, opcodes, 4);
+	KUNIT_EXPECT_EQ(test, atomic_read(&ctx->smmu.atc_timeouts), 2);
+
+	/* Only what comes later counts. */
+	fake_queue_init(ctx, true);
+	KUNIT_EXPECT_EQ(test, invalidate(ctx, IOMMU_CACHE_INV_TYPE_DEV_IOTLB),
+			0);
+	expect_queue(test, opcodes, 2);
+
+	/* It answers when it is asked alone: it was another device. */
+	fake_queue_init(ctx, true);
+	ctx->queue.atc_silent = 1;
+	KUNIT_EXPECT_EQ(test, invalidate(ctx, IOMMU_CACHE_INV_TYPE_DEV_IOTLB),
+			0);
+	expect_queue(test, opcodes, 4);
+}
+
 static struct kunit_case arm_smmu_uapi_test_cases[] = {
 	KUNIT_CASE(test_supported),
 	KUNIT_CASE(test_registers),
@@ -790,6 +1021,9 @@ static struct kunit_case arm_smmu_uapi_test_cases[] = {
 	KUNIT_CASE(test_range_normal),
 	KUNIT_CASE(test_range_without_ril),
 	KUNIT_CASE(test_atc),
+	KUNIT_CASE(test_inv_done),
+	KUNIT_CASE_SLOW(test_inv_timeout),
+	KUNIT_CASE(test_inv_atc_timeout),
 	KUNIT_CASE(test_events),
 	{},
 };

@@ -547,8 +547,9 @@ static int arm_smmu_uapi_inv_atc(const struct arm_smmu_uapi_inv *req)
  * Each cache is done before the next one that is filled from it: descriptors,
  * TLB, device TLB.
  */
-static int arm_smmu_uapi_invalidate(struct iommu_uapi_bond *bond,
-				    const struct iommu_cache_invalidate_info *inv)
+VISIBLE_IF_KUNIT
+int arm_smmu_uapi_invalidate(struct iommu_uapi_bond *bond,
+			     const struct iommu_cache_invalidate_info *inv)
 {
 	struct arm_smmu_uapi_inv req = {
 		.master = dev_iommu_priv_get(bond->dev),
@@ -568,6 +569,7 @@ static int arm_smmu_uapi_invalidate(struct iommu_uapi_bond *bond,
 		ret = arm_smmu_uapi_inv_atc(&req);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_invalidate);
 
 /* Forget all that is cached of a guest's stage 1, in the SMMU itself. */
 static int arm_smmu_uapi_flush(struct arm_smmu_master *master, u16 vmid)

@@ -59,6 +59,8 @@ void arm_smmu_uapi_emit_tlb(const struct arm_smmu_uapi_inv *req,
 			    arm_smmu_uapi_emit_t emit, void *data);
 void arm_smmu_uapi_emit_atc(const struct arm_smmu_uapi_inv *req,
 			    arm_smmu_uapi_emit_t emit, void *data);
+int arm_smmu_uapi_invalidate(struct iommu_uapi_bond *bond,
+			     const struct iommu_cache_invalidate_info *inv);
 bool arm_smmu_uapi_decode_evt(const u64 *evt,
 			      struct iommu_fault_unrecoverable *event);
 #endif

@@ -1399,6 +1399,178 @@ TEST_F(smmuv3_two, device_goes)
 }
 
 /*
+ * Take a device out of the machine, from a process without a descriptor of ours:
+ * to remove it waits until nobody has it open.
+ */
+static pid_t remove_begin(struct guest *g, const char *name)
+{
+	char path[300];
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	guest_close(g);
+	snprintf(path, sizeof(path), EDU_SYSFS "%s/remove", name);
+	_exit(edu_sysfs_write(path, "1") ? 1 : 0);
+}
+
+static bool edu_is_there(const char *name)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), EDU_SYSFS "%s", name);
+	return !access(path, F_OK);
+}
+
+/* Have a device do DMA that nobody has opened: only its IOMMU is in the way. */
+static int edu_start_bare(struct edu *edu, const char *name)
+{
+	uint16_t command = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, is = 0;
+	char path[300];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), EDU_SYSFS "%s/config", name);
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		return -1;
+	ret = pwrite(fd, &command, sizeof(command), PCI_COMMAND) ==
+	      sizeof(command) &&
+	      pread(fd, &is, sizeof(is), PCI_COMMAND) == sizeof(is) &&
+	      (is & command) == command ? 0 : -1;
+	close(fd);
+	if (ret)
+		return -1;
+
+	snprintf(path, sizeof(path), EDU_SYSFS "%s/resource0", name);
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		return -1;
+	edu->bar_size = EDU_BAR_SIZE;
+	edu->bar = mmap(NULL, EDU_BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			fd, 0);
+	close(fd);
+	return edu->bar == MAP_FAILED ? -1 : 0;
+}
+
+/* Where the machine has a page of ours; 0 if it does not tell */
+static __u64 host_physical(void *page)
+{
+	__u64 entry = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	if (pread(fd, &entry, sizeof(entry), (uintptr_t)page / SZ_4K *
+		  sizeof(entry)) != sizeof(entry))
+		entry = 0;
+	close(fd);
+	/* Present, and the page frame number */
+	return entry >> 63 ? (entry & ((1ULL << 55) - 1)) * SZ_4K : 0;
+}
+
+/* Does the device reach the guest's page: by any of its addresses? */
+static bool device_hits(struct guest *g, struct edu *edu, __u64 page)
+{
+	__u64 addr[] = { VA, page, host_physical(guest_ptr(&g->vmm, page)) };
+	__u64 value = fresh_value();
+	size_t i;
+
+	guest_write(&g->vmm, page, value);
+	for (i = 0; i < sizeof(addr) / sizeof(*addr); i++)
+		if (edu_dma(edu, true, addr[i], 0, 8) ||
+		    guest_read(&g->vmm, page) != value)
+			return true;
+	return false;
+}
+
+/*
+ * The device leaves the machine, while it writes by a table that the container has
+ * bound. The container stays, with the guest's memory and another device.
+ */
+TEST_F_TIMEOUT(smmuv3_two, device_removed, 60)
+{
+	struct vmm *vmm = &self->g.vmm;
+	struct edu *edu = &self->g.edu[0];
+	struct edu bare = {};
+	struct guest other;
+	int i, status, fd;
+	__u64 page, value;
+	struct s1 s1;
+	pid_t pid;
+
+	if (!host_physical(guest_ptr(vmm, self->page[0])))
+		SKIP(return, "the kernel does not tell physical addresses");
+	ASSERT_EQ(0, guest_add(&self->g, 1, false));
+	test_cmd_bind_table(CONTAINER, s1_config(&self->s1[0]));
+	test_cmd_bind_table(SCOPE(1), s1_config(&self->s1[1]));
+	test_writes(&self->g, 0, VA, self->page[0]);
+	test_writes(&self->g, 1, VA, self->page[1]);
+	fd = fault_open(vmm->dev[0]);
+	ASSERT_LE(0, fd);
+
+	/* It is in use, and stays so for now */
+	pid = remove_begin(&self->g, edu_names[0]);
+	ASSERT_LE(0, pid);
+	sleep_ms(300);
+	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	test_reaches(&self->g, 0, VA, self->page[0]);
+	test_reaches(&self->g, 1, VA, self->page[1]);
+
+	/* Its last write is under way */
+	edu_dma_begin(edu, true, VA, 0, 8);
+	edu_stop(edu);
+	close_fd(&vmm->dev[0]);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_FALSE(edu_is_there(edu_names[0]));
+	EXPECT_TRUE(fd_wait(fd, POLLIN, 1000) & POLLHUP);
+	close(fd);
+	value = guest_read(vmm, self->page[0]);
+	sleep_ms(200);
+	EXPECT_EQ(value, guest_read(vmm, self->page[0]));
+
+	/* The other device, and the container's table for it, are as before. */
+	test_reaches(&self->g, 1, VA, self->page[1]);
+	test_cmd_inv(CONTAINER, inv_domain(IOTLB | CD_CACHE));
+	test_reaches(&self->g, 1, VA, self->page[1]);
+
+	/* Back, but nobody's: before it has a driver, and with vfio-pci's */
+	ASSERT_EQ(0, edu_sysfs_write("/sys/bus/pci/rescan", "1"));
+	ASSERT_TRUE(edu_is_there(edu_names[0]));
+	ASSERT_EQ(0, edu_start_bare(&bare, edu_names[0]));
+	EXPECT_FALSE(device_hits(&self->g, &bare, self->page[0]));
+	edu_stop(&bare);
+	ASSERT_EQ(0, edu_to_vfio(edu_names[0]));
+	ASSERT_EQ(0, edu_start_bare(&bare, edu_names[0]));
+	EXPECT_FALSE(device_hits(&self->g, &bare, self->page[0]));
+	edu_stop(&bare);
+
+	/* Another guest has it, with the same addresses */
+	ASSERT_EQ(0, guest_open(&other, 0));
+	guest_s1(&other, &s1, 12, 39, 5);
+	page = s1_alloc(&other.vmm, SZ_4K);
+	s1_map(&s1, VA, page);
+	EXPECT_FALSE(device_hits(&self->g, &other.edu[0], self->page[0]));
+	test_writes_raw(&other, 0, page);
+	test_cmd_bind_table(container_scope(&other.vmm), s1_config(&s1));
+	test_reaches(&other, 0, VA, page);
+	EXPECT_FALSE(device_hits(&self->g, &other.edu[0], self->page[0]));
+	test_reaches(&self->g, 1, VA, self->page[1]);
+	guest_close(&other);
+
+	/* And the first guest again: with stage 2 alone until it is bound */
+	close_fd(&vmm->group[0]);
+	ASSERT_EQ(0, guest_add(&self->g, 0, false));
+	test_writes_raw(&self->g, 0, self->page[0]);
+	for (i = 0; i < 2; i++) {
+		test_cmd_bind_table(SCOPE(0), s1_config(&self->s1[0]));
+		test_reaches(&self->g, 0, VA, self->page[0]);
+		test_reaches(&self->g, 1, VA, self->page[1]);
+		test_cmd_unbind_table(SCOPE(0));
+	}
+}
+
+/*
  * An SMMU that cannot nest, or must not: one whose memory accesses a guest could
  * make uncached is that unless the administrator says otherwise. The container
  * works as it always has, says nothing of nesting and binds nothing. With QEMU's
