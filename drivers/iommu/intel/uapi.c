@@ -403,7 +403,7 @@ static int intel_uapi_invalidate(struct iommu_uapi_bond *bond,
 		.sid = ib->sid,
 		.pfsid = info->pfsid,
 		.qdep = info->ats_qdep,
-		.ats = info->ats_enabled,
+		.ats = info->ats_enabled && !READ_ONCE(info->ats_dead),
 		.twice = info->dtlb_extra_inval,
 	};
 	struct qi_desc descs[INTEL_UAPI_MAX_DESCS];
@@ -569,6 +569,16 @@ bool intel_uapi_report_fault(struct intel_iommu *iommu, u64 lo, u64 hi)
 	return ib;
 }
 
+/*
+ * Have what is in the fault log reported, or printed, by the time of the return.
+ * What is found of a device there is taken for that of its bonds of the moment.
+ */
+static void intel_uapi_drain_faults(struct intel_iommu *iommu)
+{
+	dmar_fault(iommu->irq, iommu);
+	synchronize_irq(iommu->irq);
+}
+
 static struct intel_uapi_bond *intel_uapi_add_bond(struct iommu_uapi_bond *bond)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(bond->dev);
@@ -581,6 +591,9 @@ static struct intel_uapi_bond *intel_uapi_add_bond(struct iommu_uapi_bond *bond)
 	ib->iommu = info->iommu;
 	ib->sid = PCI_DEVID(info->bus, info->devfn);
 	bond->priv = ib;
+
+	/* Whoever had the device before went on with its PASIDs, perhaps. */
+	intel_uapi_drain_faults(ib->iommu);
 
 	raw_spin_lock_irq(&intel_uapi_lock);
 	hash_add(intel_uapi_by_pasid, &ib->by_pasid,
@@ -610,8 +623,7 @@ static void intel_uapi_remove_bond(struct iommu_uapi_bond *bond)
 	mutex_unlock(&iommu->iopf_lock);
 
 	/* The next one to bind the PASID must not read of this one's faults. */
-	dmar_fault(iommu->irq, iommu);
-	synchronize_irq(iommu->irq);
+	intel_uapi_drain_faults(iommu);
 
 	raw_spin_lock_irq(&intel_uapi_lock);
 	hash_del(&ib->by_pasid);

@@ -1600,57 +1600,86 @@ TEST_F_TIMEOUT(vtd_two, time_out, 120)
 	}
 }
 
-#define LATE		100
+/* The device's TLB is off, and nothing of the page is in it. */
+#define test_no_dev_tlb(req, va, gpa)					\
+	({								\
+		__u64 _value = fresh_value();				\
+									\
+		guest_write(&self->g.vmm, gpa, _value);			\
+		EXPECT_EQ(TESTDEV_REFUSED,				\
+			  device_write(req, va, fresh_value()));	\
+		EXPECT_EQ(_value, guest_read(&self->g.vmm, gpa));	\
+	})
 
 /*
  * An unmap and an unbind cannot fail, and nobody comes back to do the rest: when
- * they return, nothing stale is in use. An unmap waits until the device answers.
- * An unbind does not, and takes its TLB away from it; it gets it back when the
- * next domain is attached to its requests without PASID.
+ * they return, nothing stale is in use. If the device does not answer, its TLB is
+ * taken away from it until its group is attached anew.
  */
 static void late_answer(struct __test_metadata *_metadata,
 			FIXTURE_DATA(vtd_two) *self, __u32 pasid)
 {
 	struct requester req = with_pasid(self->req[0], pasid);
+	struct requester untranslated = with_flags(req, 0);
 	struct testdev *dev = &self->g.dev[0];
-	__u64 value = fresh_value();
 
 	test_cmd_bind(DEVICE, &self->g.pt, pasid);
 	test_reaches(req, VA, self->g.page[0]);
 
-	testdev_write(dev, TESTDEV_INV_IGNORE, LATE);
+	/* Late, but in time */
+	testdev_write(dev, TESTDEV_INV_IGNORE, 2);
 	ASSERT_DONE(vmm_unmap_ram(&self->g.vmm));
 	EXPECT_EQ(0, testdev_read(dev, TESTDEV_INV_IGNORE));
 	test_stopped(req, VA, self->g.page[0]);
-	test_stopped(with_flags(req, 0), VA, self->g.page[0]);
+	test_stopped(untranslated, VA, self->g.page[0]);
 	ASSERT_DONE(vmm_map_ram(&self->g.vmm));
 	test_reaches(req, VA, self->g.page[0]);
 
 	testdev_write(dev, TESTDEV_INV_IGNORE, NEVER);
+	ASSERT_DONE(vmm_unmap_ram(&self->g.vmm));
+	EXPECT_GT(NEVER, testdev_read(dev, TESTDEV_INV_IGNORE));
+	test_no_dev_tlb(req, VA, self->g.page[0]);
+	test_stopped(untranslated, VA, self->g.page[0]);
+	ASSERT_DONE(vmm_map_ram(&self->g.vmm));
+	test_reaches(untranslated, VA, self->g.page[0]);
+	/* There is none to invalidate */
+	test_cmd_inv(DEVICE, inv_pasid(IOTLB | DEV_IOTLB, pasid));
+
+	test_cmd_unbind(DEVICE, pasid);
+	test_no_dev_tlb(req, VA, self->g.page[0]);
+	test_stopped(untranslated, VA, self->g.page[0]);
+
+	/* The same if it is the unbind that gets no answer */
+	guest_close(&self->g);
+	ASSERT_EQ(0, guest_open(&self->g, 0));
+	if (pasid != NO_PASID)
+		ASSERT_DONE(guest_pasid(&self->g, &pasid));
+	req = requester(&self->g, 0, pasid, TESTDEV_ATS);
+	untranslated = with_flags(req, 0);
+	testdev_write(dev, TESTDEV_INV_IGNORE, 0);
+	test_cmd_bind(DEVICE, &self->g.pt, pasid);
+	test_reaches(req, VA, self->g.page[0]);
+	testdev_write(dev, TESTDEV_INV_IGNORE, NEVER);
 	test_cmd_unbind(DEVICE, pasid);
 	EXPECT_GT(NEVER, testdev_read(dev, TESTDEV_INV_IGNORE));
-	guest_write(&self->g.vmm, self->g.page[0], value);
-	EXPECT_EQ(pasid == NO_PASID ? TESTDEV_NO_ACCESS : TESTDEV_REFUSED,
-		  device_write(req, VA, fresh_value()));
-	EXPECT_EQ(value, guest_read(&self->g.vmm, self->g.page[0]));
-	test_stopped(with_flags(req, 0), VA, self->g.page[0]);
 	testdev_write(dev, TESTDEV_INV_IGNORE, 0);
+	test_no_dev_tlb(req, VA, self->g.page[0]);
+	test_stopped(untranslated, VA, self->g.page[0]);
 
 	/* Without its TLB it is not the device any more that was asked about */
-	if (pasid != NO_PASID) {
-		test_err_bind(ENODEV, DEVICE, &self->pt, pasid);
-		guest_close(&self->g);
-		ASSERT_EQ(0, guest_open(&self->g, 0));
-		guest_pt_init(&self->pt, &self->g.vmm, GUEST_PT_VTD, 4);
-		guest_map(&self->pt, VA, self->g.page[1]);
+	test_err_bind(ENODEV, DEVICE, &self->g.pt, pasid);
+	guest_close(&self->g);
+	ASSERT_EQ(0, guest_open(&self->g, 0));
+	if (pasid != NO_PASID)
 		ASSERT_DONE(guest_pasid(&self->g, &pasid));
-		req = requester(&self->g, 0, pasid, TESTDEV_ATS);
-	}
+	req = requester(&self->g, 0, pasid, TESTDEV_ATS);
+	untranslated = with_flags(req, 0);
 
 	/* Nothing is left of it for the next table */
-	test_cmd_bind(DEVICE, &self->pt, pasid);
+	guest_map(&self->g.pt, VA, self->g.page[1]);
+	test_cmd_bind(DEVICE, &self->g.pt, pasid);
 	test_reaches(req, VA, self->g.page[1]);
-	test_reaches(with_flags(req, 0), VA, self->g.page[1]);
+	test_reaches(untranslated, VA, self->g.page[1]);
 	test_cmd_inv(DEVICE, inv_pasid(IOTLB | DEV_IOTLB, pasid));
 }
 
