@@ -1,7 +1,7 @@
 # The front door. The work is done by the scripts in scripts/, one per noun.
 #
-# Variables: ARCH=x86_64|arm64 (run, test, shell, kernel, check-breaks), HW=mock|smmuv3
-# (run), BREAK=expression (check-breaks), ACCEL=tcg|kvm,
+# Variables: ARCH=x86_64|arm64 (run, test, shell, kernel, check-breaks), HW=mock|smmuv3|vtd
+# (run, shell, check-breaks), BREAK=expression (check-breaks), ACCEL=tcg|kvm,
 # BUILD=directory for everything built, JOBS=parallel compilations,
 # KERNEL_TARBALL=another 6.12.y instead of the Debian package's.
 

@@ -1694,6 +1694,66 @@ TEST_F_TIMEOUT(vtd_two, late_answer_without_pasid, 120)
 }
 
 /* ---------------------------------------------------------------------
+ * The unit that the device is behind, which may not nest
+ */
+FIXTURE(vtd_unit)
+{
+	struct vmm vmm;
+	bool nests;
+};
+
+/* ECAP.NEST, as the kernel shows the register */
+static int unit_nests(bool *nests)
+{
+	char path[300], value[32] = {};
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), PCI_SYSFS "%s/iommu/intel-iommu/ecap",
+		 testdev_names[0]);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return -1;
+	len = read(fd, value, sizeof(value) - 1);
+	close(fd);
+	*nests = strtoull(value, NULL, 16) & (1ULL << 26);
+	return len > 0 ? 0 : -1;
+}
+
+FIXTURE_SETUP(vtd_unit)
+{
+	if (!nr_dev)
+		SKIP(return, "no test device behind an IOMMU");
+	ASSERT_EQ(0, vmm_init(&self->vmm));
+	ASSERT_EQ(0, unit_nests(&self->nests));
+}
+
+FIXTURE_TEARDOWN(vtd_unit)
+{
+	vmm_close(&self->vmm);
+}
+
+/* Both stages or nothing: a container is not given something that looks like it. */
+TEST_F(vtd_unit, nesting)
+{
+	struct iommu_nesting_info info = { .argsz = sizeof(info) };
+	int ret;
+
+	ret = vmm_open_pci(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 0,
+			   testdev_names[0]);
+	if (self->nests) {
+		ASSERT_EQ(0, ret);
+		EXPECT_EQ(0, _test_cmd_get_nesting_cap(self->vmm.container,
+						       &info));
+		return;
+	}
+	EXPECT_EQ(-1, ret);
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, self->vmm.dev[0]);
+	EXPECT_ERRNO(EINVAL, ioctl(self->vmm.container, VFIO_IOMMU_MAP_DMA, 0));
+}
+
+/* ---------------------------------------------------------------------
  * What worked before the user API does so still: containers of the old types and
  * iommufd. Runs on unpatched kernels, too.
  */
