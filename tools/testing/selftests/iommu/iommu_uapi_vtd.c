@@ -1611,17 +1611,59 @@ TEST_F_TIMEOUT(vtd_two, time_out, 120)
 		EXPECT_EQ(_value, guest_read(&self->g.vmm, gpa));	\
 	})
 
+FIXTURE(vtd_late)
+{
+	struct guest g;
+	struct requester req;
+};
+
+FIXTURE_VARIANT(vtd_late)
+{
+	bool no_pasid;
+};
+
+FIXTURE_VARIANT_ADD(vtd_late, pasid)
+{
+};
+
+FIXTURE_VARIANT_ADD(vtd_late, no_pasid)
+{
+	.no_pasid = true,
+};
+
+static int late_open(struct guest *g, struct requester *req, bool no_pasid)
+{
+	__u32 pasid = NO_PASID;
+
+	if (guest_open(g, 0) || (!no_pasid && guest_pasid(g, &pasid)))
+		return -1;
+	*req = requester(g, 0, pasid, TESTDEV_ATS);
+	testdev_write(&g->dev[0], TESTDEV_INV_IGNORE, 0);
+	return 0;
+}
+
+FIXTURE_SETUP(vtd_late)
+{
+	if (!nr_dev)
+		SKIP(return, "no test device behind an IOMMU");
+	ASSERT_EQ(0, late_open(&self->g, &self->req, variant->no_pasid));
+}
+
+FIXTURE_TEARDOWN(vtd_late)
+{
+	guest_close(&self->g);
+}
+
 /*
  * An unmap and an unbind cannot fail, and nobody comes back to do the rest: when
  * they return, nothing stale is in use. If the device does not answer, its TLB is
  * taken away from it until its group is attached anew.
  */
-static void late_answer(struct __test_metadata *_metadata,
-			FIXTURE_DATA(vtd_two) *self, __u32 pasid)
+TEST_F_TIMEOUT(vtd_late, unmap, 120)
 {
-	struct requester req = with_pasid(self->req[0], pasid);
-	struct requester untranslated = with_flags(req, 0);
+	struct requester req = self->req, untranslated = with_flags(req, 0);
 	struct testdev *dev = &self->g.dev[0];
+	__u32 pasid = req.pasid;
 
 	test_cmd_bind(DEVICE, &self->g.pt, pasid);
 	test_reaches(req, VA, self->g.page[0]);
@@ -1648,15 +1690,14 @@ static void late_answer(struct __test_metadata *_metadata,
 	test_cmd_unbind(DEVICE, pasid);
 	test_no_dev_tlb(req, VA, self->g.page[0]);
 	test_stopped(untranslated, VA, self->g.page[0]);
+}
 
-	/* The same if it is the unbind that gets no answer */
-	guest_close(&self->g);
-	ASSERT_EQ(0, guest_open(&self->g, 0));
-	if (pasid != NO_PASID)
-		ASSERT_DONE(guest_pasid(&self->g, &pasid));
-	req = requester(&self->g, 0, pasid, TESTDEV_ATS);
-	untranslated = with_flags(req, 0);
-	testdev_write(dev, TESTDEV_INV_IGNORE, 0);
+TEST_F_TIMEOUT(vtd_late, unbind, 120)
+{
+	struct requester req = self->req, untranslated = with_flags(req, 0);
+	struct testdev *dev = &self->g.dev[0];
+	__u32 pasid = req.pasid;
+
 	test_cmd_bind(DEVICE, &self->g.pt, pasid);
 	test_reaches(req, VA, self->g.page[0]);
 	testdev_write(dev, TESTDEV_INV_IGNORE, NEVER);
@@ -1669,11 +1710,9 @@ static void late_answer(struct __test_metadata *_metadata,
 	/* Without its TLB it is not the device any more that was asked about */
 	test_err_bind(ENODEV, DEVICE, &self->g.pt, pasid);
 	guest_close(&self->g);
-	ASSERT_EQ(0, guest_open(&self->g, 0));
-	if (pasid != NO_PASID)
-		ASSERT_DONE(guest_pasid(&self->g, &pasid));
-	req = requester(&self->g, 0, pasid, TESTDEV_ATS);
+	ASSERT_EQ(0, late_open(&self->g, &req, variant->no_pasid));
 	untranslated = with_flags(req, 0);
+	pasid = req.pasid;
 
 	/* Nothing is left of it for the next table */
 	guest_map(&self->g.pt, VA, self->g.page[1]);
@@ -1681,16 +1720,6 @@ static void late_answer(struct __test_metadata *_metadata,
 	test_reaches(req, VA, self->g.page[1]);
 	test_reaches(untranslated, VA, self->g.page[1]);
 	test_cmd_inv(DEVICE, inv_pasid(IOTLB | DEV_IOTLB, pasid));
-}
-
-TEST_F_TIMEOUT(vtd_two, late_answer, 120)
-{
-	late_answer(_metadata, self, self->pasid[0]);
-}
-
-TEST_F_TIMEOUT(vtd_two, late_answer_without_pasid, 120)
-{
-	late_answer(_metadata, self, NO_PASID);
 }
 
 /* ---------------------------------------------------------------------
