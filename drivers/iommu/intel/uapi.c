@@ -48,6 +48,7 @@
  *   iommu->prq_drain_lock	one drain on each unit
  *   iommu->iopf_lock		held by the page request thread while it reports
  *   s2_domain->s1_lock		list of what is nested on a domain
+ *   intel_uapi_drain_lock	one process at a time reads the fault log
  *   intel_uapi_lock		raw, taken in hard interrupt context: hash tables,
  *				and held while a fault is reported
  *   the core's udev->fault_lock	raw, a leaf
@@ -108,6 +109,12 @@
 #define FRCD_PV		GENMASK_ULL(59, 40)
 #define FRCD_T1		BIT_ULL(62)
 
+/*
+ * How many invalidations of a device in a row may time out before it loses its TLB:
+ * everybody else who uses the unit waits with each of them.
+ */
+#define INTEL_UAPI_MAX_TIMEOUTS	16
+
 struct intel_uapi_bond {
 	struct hlist_node by_pasid;
 	struct hlist_node by_dev;
@@ -117,6 +124,7 @@ struct intel_uapi_bond {
 	u16 did;
 };
 
+static DEFINE_MUTEX(intel_uapi_drain_lock);
 static DEFINE_RAW_SPINLOCK(intel_uapi_lock);
 static DEFINE_HASHTABLE(intel_uapi_by_pasid, 8);
 static DEFINE_HASHTABLE(intel_uapi_by_dev, 6);
@@ -233,6 +241,9 @@ static int intel_uapi_info(struct device *dev, struct iommu_domain *stage2,
 	return 0;
 }
 
+/* Larger blocks are all there is, for which there is a granularity. */
+#define INTEL_UAPI_MAX_ORDER	(MAX_AGAW_PFN_WIDTH - 1)
+
 struct intel_uapi_block {
 	u64 pfn;
 	unsigned int order;
@@ -298,7 +309,8 @@ intel_uapi_make_iotlb(struct qi_desc *descs,
 
 	if (cap_pgsel_inv(target->cap))
 		n = intel_uapi_get_blocks(blocks, inv,
-					  cap_max_amask_val(target->cap));
+					  min(cap_max_amask_val(target->cap),
+					      INTEL_UAPI_MAX_ORDER));
 	if (!n) {
 		qi_desc_piotlb(target->did, target->pasid, 0, -1, false, descs);
 		return 1;
@@ -403,9 +415,10 @@ static int intel_uapi_invalidate(struct iommu_uapi_bond *bond,
 		.sid = ib->sid,
 		.pfsid = info->pfsid,
 		.qdep = info->ats_qdep,
-		.ats = info->ats_enabled && !READ_ONCE(info->ats_dead),
+		.ats = !dev_tlb_is_off(info),
 		.twice = info->dtlb_extra_inval,
 	};
+	bool dev_tlb = inv->cache & IOMMU_CACHE_INV_TYPE_DEV_IOTLB;
 	struct qi_desc descs[INTEL_UAPI_MAX_DESCS];
 	unsigned int n;
 	int ret;
@@ -414,15 +427,27 @@ static int intel_uapi_invalidate(struct iommu_uapi_bond *bond,
 	if (!iommu->qi || !(iommu->gcmd & DMA_GCMD_TE))
 		return -EIO;
 
-	n = intel_uapi_make_descs(descs, &target, inv);
-	if (!n)
-		return 0;
 	/* Spares everybody the time-out */
-	if (target.ats && inv->cache & IOMMU_CACHE_INV_TYPE_DEV_IOTLB &&
+	if (target.ats && dev_tlb &&
 	    pci_dev_is_disconnected(to_pci_dev(bond->dev)))
 		return -EIO;
 
-	ret = qi_submit_sync(iommu, descs, n, QI_OPT_BOUNDED);
+again:
+	n = intel_uapi_make_descs(descs, &target, inv);
+	ret = n ? qi_submit_sync(iommu, descs, n, QI_OPT_BOUNDED) : 0;
+	/* A reset may have brought ATS back before the IOTLB was done. */
+	if (!ret && dev_tlb && !target.ats && !dev_tlb_is_off(info)) {
+		target.ats = true;
+		goto again;
+	}
+
+	if (ret == -ETIMEDOUT) {
+		if (atomic_inc_return(&info->inv_timeouts) >= INTEL_UAPI_MAX_TIMEOUTS &&
+		    !dev_tlb_is_off(info))
+			qi_kill_ats(info);
+	} else if (!ret && dev_tlb) {
+		atomic_set(&info->inv_timeouts, 0);
+	}
 	return ret && ret != -ETIMEDOUT ? -EIO : ret;
 }
 
@@ -575,8 +600,11 @@ bool intel_uapi_report_fault(struct intel_iommu *iommu, u64 lo, u64 hi)
  */
 static void intel_uapi_drain_faults(struct intel_iommu *iommu)
 {
+	/* Nor may another reader, of this kind, still have a record in hand. */
+	mutex_lock(&intel_uapi_drain_lock);
 	dmar_fault(iommu->irq, iommu);
 	synchronize_irq(iommu->irq);
+	mutex_unlock(&intel_uapi_drain_lock);
 }
 
 static struct intel_uapi_bond *intel_uapi_add_bond(struct iommu_uapi_bond *bond)

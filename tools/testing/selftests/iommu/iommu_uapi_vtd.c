@@ -1692,6 +1692,87 @@ TEST_F_TIMEOUT(vtd_late, unmap, 120)
 	test_stopped(untranslated, VA, self->g.page[0]);
 }
 
+/* A reset brings ATS back: then there is something to invalidate again. */
+TEST_F_TIMEOUT(vtd_late, reset, 120)
+{
+	struct testdev *dev = &self->g.dev[0];
+
+	test_cmd_bind(DEVICE, &self->g.pt, self->req.pasid);
+	test_reaches(self->req, VA, self->g.page[0]);
+	testdev_write(dev, TESTDEV_INV_IGNORE, NEVER);
+	ASSERT_DONE(vmm_unmap_ram(&self->g.vmm));
+	test_no_dev_tlb(self->req, VA, self->g.page[0]);
+	ASSERT_DONE(vmm_map_ram(&self->g.vmm));
+
+	ASSERT_EQ(0, ioctl(self->g.vmm.dev[0], VFIO_DEVICE_RESET));
+	testdev_stop(dev);
+	ASSERT_EQ(0, testdev_start(dev, self->g.vmm.dev[0]));
+	EXPECT_EQ(0, testdev_read(dev, TESTDEV_INV_IGNORE));
+	test_reaches(self->req, VA, self->g.page[0]);
+	ASSERT_DONE(vmm_unmap_ram(&self->g.vmm));
+	test_stopped(self->req, VA, self->g.page[0]);
+	ASSERT_DONE(vmm_map_ram(&self->g.vmm));
+	test_reaches(self->req, VA, self->g.page[0]);
+	guest_map(&self->g.pt, VA, self->g.page[1]);
+	test_cmd_inv(DEVICE, inv_pasid(IOTLB | DEV_IOTLB, self->req.pasid));
+	test_reaches(self->req, VA, self->g.page[1]);
+}
+
+/* What is bound while ATS is off has something to invalidate when it is on again. */
+TEST_F_TIMEOUT(vtd_late, bound_in_between, 120)
+{
+	struct testdev *dev = &self->g.dev[0];
+	__u32 other[2], i;
+
+	if (variant->no_pasid)
+		return;
+	for (i = 0; i < 2; i++)
+		ASSERT_DONE(guest_pasid(&self->g, &other[i]));
+	/* Page requests stay on because of this one */
+	test_cmd_bind(DEVICE, &self->g.pt, other[0]);
+	test_cmd_bind(DEVICE, &self->g.pt, self->req.pasid);
+	test_reaches(self->req, VA, self->g.page[0]);
+	testdev_write(dev, TESTDEV_INV_IGNORE, NEVER);
+	test_cmd_unbind(DEVICE, self->req.pasid);
+	test_no_dev_tlb(self->req, VA, self->g.page[0]);
+	testdev_write(dev, TESTDEV_INV_IGNORE, 0);
+
+	test_cmd_bind(DEVICE, &self->g.pt, other[1]);
+	/* Its requests without PASID get a new domain, and the device ATS */
+	test_cmd_bind(DEVICE, &self->g.pt, NO_PASID);
+	for (i = 0; i < 2; i++) {
+		struct requester req = with_pasid(self->req, other[i]);
+
+		test_reaches(req, VA, self->g.page[0]);
+	}
+	ASSERT_DONE(vmm_unmap_ram(&self->g.vmm));
+	for (i = 0; i < 2; i++) {
+		struct requester req = with_pasid(self->req, other[i]);
+
+		test_stopped(req, VA, self->g.page[0]);
+	}
+	ASSERT_DONE(vmm_map_ram(&self->g.vmm));
+}
+
+/* Errors without end would hold up everybody behind the unit. */
+TEST_F_TIMEOUT(vtd_late, invalidations, 120)
+{
+	struct iommu_cache_invalidate_info inv =
+		inv_pasid(IOTLB | DEV_IOTLB, self->req.pasid);
+	int i;
+
+	test_cmd_bind(DEVICE, &self->g.pt, self->req.pasid);
+	test_reaches(self->req, VA, self->g.page[0]);
+	testdev_write(&self->g.dev[0], TESTDEV_INV_IGNORE, NEVER);
+	for (i = 0; i < 100 && _test_cmd_inv(DEVICE, inv); i++)
+		;
+	EXPECT_LT(2, i);
+	EXPECT_GT(100, i);
+	/* Done, since there is no TLB left */
+	test_no_dev_tlb(self->req, VA, self->g.page[0]);
+	testdev_write(&self->g.dev[0], TESTDEV_INV_IGNORE, 0);
+}
+
 TEST_F_TIMEOUT(vtd_late, unbind, 120)
 {
 	struct requester req = self->req, untranslated = with_flags(req, 0);
