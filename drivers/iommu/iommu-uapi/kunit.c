@@ -2735,7 +2735,11 @@ static void expect_no_info(struct kunit *test, struct iommu_uapi_ctx *ctx,
 	KUNIT_EXPECT_EQ(test, iommu_uapi_get_info(ctx, dev, &info), -EOPNOTSUPP);
 }
 
-/* Two devices that differ in all that can be merged, attached in either order */
+/*
+ * Two devices that differ in all that can be merged, attached in either order,
+ * and with the values of the one or of the other merged into: that goes by the
+ * numbers of their groups.
+ */
 static void info_merged(struct kunit *test)
 {
 	struct iommu_nesting_info want;
@@ -2768,11 +2772,15 @@ static void info_merged(struct kunit *test)
 
 	expect_no_info(test, ctx, NULL);
 	expect_no_info(test, ctx, a->dev);
-	for (turn = 0; turn < 2; turn++) {
-		attach(test, ctx, turn ? b : a);
-		expect_info(test, ctx, NULL, turn ? &b->info : &a->info);
-		expect_no_info(test, ctx, turn ? a->dev : b->dev);
-		attach(test, ctx, turn ? a : b);
+	for (turn = 0; turn < 4; turn++) {
+		bool b_first = turn % 2;
+
+		if (turn == 2)
+			swap(a->info, b->info);
+		attach(test, ctx, b_first ? b : a);
+		expect_info(test, ctx, NULL, b_first ? &b->info : &a->info);
+		expect_no_info(test, ctx, b_first ? a->dev : b->dev);
+		attach(test, ctx, b_first ? a : b);
 		expect_info(test, ctx, NULL, &want);
 		expect_info(test, ctx, a->dev, &a->info);
 		expect_info(test, ctx, b->dev, &b->info);
@@ -2853,12 +2861,14 @@ static void info_mixed(struct kunit *test)
 static void info_shared(struct kunit *test)
 {
 	struct iommu_nesting_info want;
-	struct fake_dev *a, *b, *c;
+	struct fake_dev *a, *b, *before, *after;
 	struct iommu_uapi_ctx *ctx;
 
+	/* By the numbers of their groups, in which they are merged */
+	before = fake_dev_new(test, "before", &fake_iommu);
 	a = fake_dev_new(test, "a", &fake_iommu);
 	b = fake_dev_join(test, "b", &fake_iommu, a->dev->iommu_group);
-	c = fake_dev_new(test, "c", &fake_iommu);
+	after = fake_dev_new(test, "after", &fake_iommu);
 	ctx = ctx_new(test);
 	want = a->info;
 	want.features = IOMMU_NESTING_FEAT_SYSWIDE_PASID |
@@ -2868,9 +2878,14 @@ static void info_shared(struct kunit *test)
 	expect_info(test, ctx, NULL, &want);
 	expect_info(test, ctx, a->dev, &want);
 	expect_info(test, ctx, b->dev, &want);
-	attach(test, ctx, c);
+	attach(test, ctx, after);
 	expect_info(test, ctx, NULL, &want);
-	expect_info(test, ctx, c->dev, &c->info);
+	expect_info(test, ctx, after->dev, &after->info);
+	iommu_uapi_detach_group(ctx, after->dev->iommu_group);
+	attach(test, ctx, before);
+	expect_info(test, ctx, NULL, &want);
+	expect_info(test, ctx, before->dev, &before->info);
+	expect_info(test, ctx, a->dev, &want);
 }
 
 static struct kunit_case info_cases[] = {
