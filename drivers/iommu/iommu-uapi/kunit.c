@@ -1269,6 +1269,7 @@ struct fake_response {
 	u32 pasid;
 	u32 grpid;
 	u32 code;
+	u64 addr;				/* of the group's last request */
 };
 
 struct fake_dev {
@@ -1329,6 +1330,7 @@ static void fake_page_response(struct device *dev, struct iopf_fault *evt,
 			.pasid = msg->pasid,
 			.grpid = msg->grpid,
 			.code = msg->code,
+			.addr = evt->fault.prm.addr,
 		};
 	fake->nr_responses++;
 }
@@ -1906,12 +1908,26 @@ static ssize_t respond(struct kunit *test, struct queue *q, u32 flags,
 static void expect_response(struct kunit *test, struct queue *q, u32 pasid,
 			    u32 grpid, u32 code)
 {
-	const struct fake_response want = { pasid, grpid, code };
 	struct fake_dev *fake = q->fake;
+	const struct fake_response *resp = &fake->responses[fake->nr_seen];
 
 	KUNIT_ASSERT_LT(test, fake->nr_seen, fake->nr_responses);
-	KUNIT_ASSERT_MEMEQ(test, &fake->responses[fake->nr_seen++], &want,
-			   sizeof(want));
+	KUNIT_ASSERT_EQ(test, resp->pasid, pasid);
+	KUNIT_ASSERT_EQ(test, resp->grpid, grpid);
+	KUNIT_ASSERT_EQ(test, resp->code, code);
+	fake->nr_seen++;
+}
+
+/* Likewise, and it was for the group of @nr requests. */
+static void expect_response_to(struct kunit *test, struct queue *q, u32 grpid,
+			       u32 nr, u32 code)
+{
+	struct iommu_fault_page_request prm;
+
+	expect_response(test, q, q->pasid, grpid, code);
+	make_request(&prm, q->bond, grpid, nr - 1, nr);
+	KUNIT_ASSERT_EQ(test, q->fake->responses[q->fake->nr_seen - 1].addr,
+			prm.addr);
 }
 
 static void expect_no_response(struct kunit *test, struct queue *q)
@@ -2077,6 +2093,7 @@ static void queue_group(struct kunit *test)
 static void queue_same_group_twice(struct kunit *test)
 {
 	struct queue *q = test->priv;
+	u32 nr;
 
 	request_pages(test, q, q->bond, 9, 2);
 	request_pages(test, q, q->bond, 9, 1);
@@ -2085,9 +2102,48 @@ static void queue_same_group_twice(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, respond(test, q, GPASID, 70, 9, 1), -ENOENT);
 	expect_requests(test, q, q->bond, 9, 0, 1, 1);
 	KUNIT_ASSERT_EQ(test, respond(test, q, GPASID, 70, 9, 1), 24);
-	expect_response(test, q, q->pasid, 9, 0);
-	expect_response(test, q, q->pasid, 9, 1);
+	expect_response_to(test, q, 9, 2, 0);
+	expect_response_to(test, q, 9, 1, 1);
 	expect_no_response(test, q);
+
+	/* Also when either could be meant */
+	request_pages(test, q, q->bond, 9, 1);
+	request_pages(test, q, q->bond, 9, 2);
+	request_pages(test, q, q->bond, 9, 3);
+	for (nr = 1; nr <= 3; nr++)
+		expect_requests(test, q, q->bond, 9, 0, nr, nr);
+	for (nr = 1; nr <= 3; nr++) {
+		KUNIT_ASSERT_EQ(test, respond(test, q, GPASID, 70, 9, 0), 24);
+		expect_response_to(test, q, 9, nr, 0);
+	}
+	expect_no_response(test, q);
+}
+
+/*
+ * Neither another PASID nor another group index will do. There are more of them
+ * than lists that the queue keeps groups in.
+ */
+static void queue_other_names(struct kunit *test)
+{
+	struct queue *q = test->priv;
+	u32 i;
+
+	request_pages(test, q, q->bond, 3, 1);
+	expect_requests(test, q, q->bond, 3, 0, 1, 1);
+	for (i = 0; i < 1024; i++) {
+		if (i != q->pasid)
+			KUNIT_ASSERT_EQ(test, respond(test, q, PASID_VALID, i, 3,
+						      0), -ENOENT);
+		if (i != 3) {
+			KUNIT_ASSERT_EQ(test, respond(test, q, PASID_VALID,
+						      q->pasid, i, 0), -ENOENT);
+			KUNIT_ASSERT_EQ(test, respond(test, q, GPASID, 70, i, 0),
+					-ENOENT);
+		}
+	}
+	expect_no_response(test, q);
+	KUNIT_ASSERT_EQ(test, respond(test, q, PASID_VALID, q->pasid, 3, 0), 24);
+	expect_response(test, q, q->pasid, 3, 0);
 }
 
 static void queue_group_without_pasid(struct kunit *test)
@@ -2326,6 +2382,39 @@ static void queue_only_holes(struct kunit *test)
 	expect_empty(test, q);
 	fill(test, q, RING);
 	expect_events(test, q, RING);
+	expect_empty(test, q);
+}
+
+/* What was outstanding when it was unbound does not count any more. */
+static void queue_unbound_limit(struct kunit *test)
+{
+	struct queue *q = test->priv;
+	struct iommu_uapi_bond *bond = queue_bind(test, q, 0);
+	u32 i;
+
+	for (i = 0; i < 2; i++) {
+		request_pages(test, q, bond, i, RING);
+		expect_requests(test, q, bond, i, 0, RING, RING);
+	}
+	request_pages(test, q, q->bond, 2, 1);
+	expect_response(test, q, q->pasid, 2, 1);
+	expect_lost(test, q, 0, 1);
+	queue_unbind(test, q, bond);
+	expect_invalid(test, q, ANY_PASID, 0, 2);
+
+	/* Room for as many as at the beginning */
+	for (i = 0; i < 2; i++) {
+		request_pages(test, q, q->bond, i, RING);
+		expect_no_response(test, q);
+		expect_requests(test, q, q->bond, i, 0, RING, RING);
+	}
+	request_pages(test, q, q->bond, 2, 1);
+	expect_response(test, q, q->pasid, 2, 1);
+	expect_lost(test, q, 0, 1);
+	for (i = 0; i < 2; i++) {
+		KUNIT_ASSERT_EQ(test, respond(test, q, GPASID, 70, i, 0), 24);
+		expect_response(test, q, q->pasid, i, 0);
+	}
 	expect_empty(test, q);
 }
 
@@ -2580,6 +2669,7 @@ static struct kunit_case fault_queue_cases[] = {
 	KUNIT_CASE_PARAM(queue_lost_room, start_gen_params),
 	KUNIT_CASE_PARAM(queue_group, start_gen_params),
 	KUNIT_CASE_PARAM(queue_same_group_twice, start_gen_params),
+	KUNIT_CASE_PARAM(queue_other_names, start_gen_params),
 	KUNIT_CASE_PARAM(queue_group_without_pasid, start_gen_params),
 	KUNIT_CASE_PARAM(queue_group_room, start_gen_params),
 	KUNIT_CASE_PARAM(queue_request_limit, start_gen_params),
@@ -2587,6 +2677,7 @@ static struct kunit_case fault_queue_cases[] = {
 	KUNIT_CASE_PARAM(queue_holes, start_gen_params),
 	KUNIT_CASE_PARAM(queue_holes_half_read, start_gen_params),
 	KUNIT_CASE_PARAM(queue_only_holes, start_gen_params),
+	KUNIT_CASE_PARAM(queue_unbound_limit, start_gen_params),
 	KUNIT_CASE(queue_write_many),
 	KUNIT_CASE(queue_write_fault),
 	KUNIT_CASE(queue_close_answers),
@@ -2735,7 +2826,11 @@ static void expect_no_info(struct kunit *test, struct iommu_uapi_ctx *ctx,
 	KUNIT_EXPECT_EQ(test, iommu_uapi_get_info(ctx, dev, &info), -EOPNOTSUPP);
 }
 
-/* Two devices that differ in all that can be merged, attached in either order */
+/*
+ * Two devices that differ in all that can be merged, attached in either order,
+ * and with the values of the one or of the other merged into: that goes by the
+ * numbers of their groups.
+ */
 static void info_merged(struct kunit *test)
 {
 	struct iommu_nesting_info want;
@@ -2768,11 +2863,15 @@ static void info_merged(struct kunit *test)
 
 	expect_no_info(test, ctx, NULL);
 	expect_no_info(test, ctx, a->dev);
-	for (turn = 0; turn < 2; turn++) {
-		attach(test, ctx, turn ? b : a);
-		expect_info(test, ctx, NULL, turn ? &b->info : &a->info);
-		expect_no_info(test, ctx, turn ? a->dev : b->dev);
-		attach(test, ctx, turn ? a : b);
+	for (turn = 0; turn < 4; turn++) {
+		bool b_first = turn % 2;
+
+		if (turn == 2)
+			swap(a->info, b->info);
+		attach(test, ctx, b_first ? b : a);
+		expect_info(test, ctx, NULL, b_first ? &b->info : &a->info);
+		expect_no_info(test, ctx, b_first ? a->dev : b->dev);
+		attach(test, ctx, b_first ? a : b);
 		expect_info(test, ctx, NULL, &want);
 		expect_info(test, ctx, a->dev, &a->info);
 		expect_info(test, ctx, b->dev, &b->info);
@@ -2853,12 +2952,14 @@ static void info_mixed(struct kunit *test)
 static void info_shared(struct kunit *test)
 {
 	struct iommu_nesting_info want;
-	struct fake_dev *a, *b, *c;
+	struct fake_dev *a, *b, *before, *after;
 	struct iommu_uapi_ctx *ctx;
 
+	/* By the numbers of their groups, in which they are merged */
+	before = fake_dev_new(test, "before", &fake_iommu);
 	a = fake_dev_new(test, "a", &fake_iommu);
 	b = fake_dev_join(test, "b", &fake_iommu, a->dev->iommu_group);
-	c = fake_dev_new(test, "c", &fake_iommu);
+	after = fake_dev_new(test, "after", &fake_iommu);
 	ctx = ctx_new(test);
 	want = a->info;
 	want.features = IOMMU_NESTING_FEAT_SYSWIDE_PASID |
@@ -2868,9 +2969,14 @@ static void info_shared(struct kunit *test)
 	expect_info(test, ctx, NULL, &want);
 	expect_info(test, ctx, a->dev, &want);
 	expect_info(test, ctx, b->dev, &want);
-	attach(test, ctx, c);
+	attach(test, ctx, after);
 	expect_info(test, ctx, NULL, &want);
-	expect_info(test, ctx, c->dev, &c->info);
+	expect_info(test, ctx, after->dev, &after->info);
+	iommu_uapi_detach_group(ctx, after->dev->iommu_group);
+	attach(test, ctx, before);
+	expect_info(test, ctx, NULL, &want);
+	expect_info(test, ctx, before->dev, &before->info);
+	expect_info(test, ctx, a->dev, &want);
 }
 
 static struct kunit_case info_cases[] = {

@@ -785,6 +785,35 @@ TEST_F(fault, too_many_groups)
 	test_device_gets(SUCCESS, DEV(0), self->pasid, 301);
 }
 
+/*
+ * The device cannot tell answers to two groups of one name apart, but the room
+ * that the first answer makes is that of the older group.
+ */
+TEST_F(fault, same_index_room)
+{
+	unsigned int nr[] = { 64, 1, 63, 64, 64, 64, 64, 64, 64 };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(nr); i++) {
+		__u32 grpid = i < 2 ? 9 : 9 + i;
+
+		test_cmd_page_request(DEV(0), 0, self->pasid, grpid, VA_A, nr[i],
+				      PERM_R);
+		read_group(_metadata, self, grpid, VA_A, nr[i]);
+	}
+	respond(9, SUCCESS);
+	test_device_gets(SUCCESS, DEV(0), self->pasid, 9);
+	test_cmd_page_request(DEV(0), 0, self->pasid, 8, VA_B, 64, PERM_R);
+	test_device_gets_nothing(DEV(0));
+	read_group(_metadata, self, 8, VA_B, 64);
+	/* Nothing is left of it */
+	test_cmd_page_request(DEV(0), 0, self->pasid, 7, VA_B, 1, PERM_R);
+	test_device_gets(INVALID, DEV(0), self->pasid, 7);
+	respond(9, FAILURE);
+	test_device_gets(FAILURE, DEV(0), self->pasid, 9);
+	not_respond(ENOENT, 9, SUCCESS);
+}
+
 /* ---------------------------------------------------------------------
  * Transactions that wait for a page
  */
