@@ -27,7 +27,7 @@ QEMU_VTD=${QEMU_VTD:-$BUILD/qemu/qemu-system-x86_64}	# of scripts/qemu.sh
 
 # The kernel's scripts call python3: use Debian's, which has the packages that
 # we install, whatever else is first in the caller's PATH.
-PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+PATH=$TOP/scripts/bin:/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 
 # Objects are shared between the patched, the pristine and the series' trees,
 # and between clones: paths below CCACHE_BASEDIR are hashed relative to the

@@ -87,7 +87,7 @@ configure()
 	# bzip2: let it find all but that.
 	rm -rf "$tools"
 	mkdir -p "$tools" "$Q/build"
-	cp -s /usr/bin/* "$tools/"
+	find /usr/bin -maxdepth 1 -xtype f -exec cp -s -t "$tools" {} +
 	rm "$tools/bzip2"
 	(
 		cd "$Q/build" || exit

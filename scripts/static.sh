@@ -28,7 +28,7 @@ check_scripts()
 {
 	(cd "$TOP" && shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run) >"$STATIC/shellcheck.log" 2>&1 || true
 	verdict "shellcheck" "$STATIC/shellcheck.log"
-	(cd "$TOP" && shellcheck -s dash scripts/guest-init) >"$STATIC/shellcheck-guest.log" 2>&1 || true
+	(cd "$TOP" && shellcheck -s dash scripts/guest-init scripts/bin/*) >"$STATIC/shellcheck-guest.log" 2>&1 || true
 	verdict "shellcheck of the guest's init" "$STATIC/shellcheck-guest.log"
 }
 
