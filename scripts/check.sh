@@ -112,13 +112,14 @@ programs()
 kernel=$TOP/scripts/kernel.sh
 
 if [ -z "$full" ]; then
-	steps 15
+	steps 16
 	step "packages and kernel tree"
 	prepare
 	part "QEMU with nested translation on VT-d" "$TOP/scripts/qemu.sh"
 	part "x86_64 kernel" "$kernel" x86_64 normal
 	part "x86_64 test programs, 64 and 32 bit" programs x86_64
-	part "x86_64 guest: all tests" guest_vtd normal 1200
+	part "x86_64 guest: all tests but VT-d's" guest x86_64 normal 900 not=iommu_uapi_vtd
+	part "x86_64 guest: VT-d" guest_vtd normal 600 own=iommu_uapi_vtd
 	part "x86_64 guest: VT-d with one stage" one_stage_vtd
 	part "x86_64 debug kernel" "$kernel" x86_64 debug
 	part "x86_64 debug guest: all tests" guest_vtd debug 3000

@@ -3,7 +3,7 @@
 #
 #   scripts/guest.sh ARCH VARIANT JOB [NAME=VALUE...]
 #
-# JOB: check [own=PREFIX], demo [hw=mock|smmuv3], test test=PROGRAM [bits=32] [args=A,B],
+# JOB: check [own=PREFIX] [not=PREFIX], demo [hw=mock|smmuv3], test test=PROGRAM [bits=32] [args=A,B],
 # breaks, shell
 # Environment: ACCEL=tcg|kvm, LIMIT=seconds, APPEND=more kernel command line,
 # SMMU_STAGE=1|2|nested what the SMMUv3 can do, HW=vtd an x86_64 machine with VT-d
