@@ -12,7 +12,11 @@
 
 export ARCH=${ARCH:-x86_64} HW=${HW:-}
 name=$ARCH
-[ "$ARCH-$HW" != x86_64-vtd ] || name=$ARCH-vtd
+case $ARCH-$HW in
+x86_64-vtd) name=$ARCH-vtd ;;
+x86_64- | x86_64-mock | arm64- | arm64-smmuv3) HW= ;;
+*) die "ARCH=$ARCH HW=$HW: there is mock and vtd on x86_64, smmuv3 on arm64" ;;
+esac
 dir=$LOGS/breaks-$name
 scratch=$BUILD/breaks/linux
 # A copy of list and code, so that both can be edited while this runs
