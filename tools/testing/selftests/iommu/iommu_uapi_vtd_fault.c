@@ -381,6 +381,22 @@ TEST_F(vtd_fault, unrecoverable)
 	test_fault_none(self->fault);
 }
 
+/* Each binding's faults have the guest's number for it, not another one's. */
+TEST_F(vtd_fault, two_bound)
+{
+	__u32 other, gpasid = 4712;
+
+	ASSERT_DONE(guest_pasid(&self->g, &other));
+	test_cmd_bind_gpasid(DEVICE, &self->g.pt, other, gpasid);
+	self->req = with_flags(self->req, 0);
+	test_faults(true, VA_UNMAPPED, IOMMU_FAULT_REASON_PTE_FETCH);
+	self->req.pasid = other;
+	self->name = gpasid;
+	self->event_flags |= IOMMU_FAULT_UNRECOV_PASID_VALID |
+			     IOMMU_FAULT_UNRECOV_GPASID;
+	test_faults(false, VA_UNMAPPED, IOMMU_FAULT_REASON_PTE_FETCH);
+}
+
 /* More than anybody reads: what is lost is counted, and nothing waits for it. */
 TEST_F(vtd_fault, flood)
 {
