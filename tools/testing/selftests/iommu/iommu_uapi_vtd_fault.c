@@ -193,6 +193,17 @@ TEST_F(vtd_fault, refused)
 	EXPECT_EQ(TESTDEV_FAILURE, testdev_end(dev, 0));
 }
 
+/* What a table of five levels can have, whatever the host's own has */
+TEST_F(vtd_fault, wide_address)
+{
+	const __u64 va = 0x0012345678901000ULL;
+
+	test_waits(0, TESTDEV_PRQ_ONLY, va, 1);
+	test_requested(0, va, PERM_R, true);
+	test_cmd_answer(0, INVALID);
+	EXPECT_EQ(TESTDEV_INVALID, testdev_end(self->req.dev, 0));
+}
+
 /* Several pages in one group, several groups at once, answered as they come */
 TEST_F(vtd_fault, groups)
 {
