@@ -23,7 +23,7 @@ JOBS=${JOBS:-$(nproc)}
 ACCEL=${ACCEL:-tcg}
 QEMU_X86_64=${QEMU_X86_64:-qemu-system-x86_64}
 QEMU_ARM64=${QEMU_ARM64:-qemu-system-aarch64}
-QEMU_VTD=${QEMU_VTD:-$BUILD/qemu/qemu-system-x86_64}	# of scripts/qemu.sh
+QEMU_VTD=${QEMU_VTD:-$BUILD/qemu/qemu-system-x86_64}	# see scripts/qemu.sh
 
 # The kernel's scripts call python3: use Debian's, which has the packages that
 # we install, whatever else is first in the caller's PATH.

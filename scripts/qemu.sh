@@ -7,7 +7,8 @@
 # Result: build/qemu/qemu-system-x86_64, built once for each combination of source
 # and patches. tree: build/qemu/src as a git tree with one commit for each patch, to
 # work on the patches (git format-patch writes them back).
-# QEMU_SOURCE=directory takes the source from there.
+# QEMU_SOURCE=directory takes the source from there. QEMU_VTD=program, in the
+# environment, is used as it is by whoever needs this QEMU: nothing is built then.
 . "$(dirname "$0")/lib.sh"
 
 Q=$BUILD/qemu
@@ -114,6 +115,10 @@ git_tree()
 	done
 }
 
+if [ "${1:-}" != tree ] && [ "$QEMU_VTD" != "$Q/qemu-system-x86_64" ]; then
+	[ -x "$(command -v "$QEMU_VTD")" ] || die "QEMU_VTD=$QEMU_VTD: no program"
+	exit 0
+fi
 [ -r "$QPATCHES/series" ] || die "no patches/qemu/series"
 only_one "$Q/.lock"
 if [ -n "${QEMU_SOURCE:-}" ]; then

@@ -1153,6 +1153,23 @@ TEST_F(vtd_bind, reset)
 	close(fault);
 }
 
+/* PASIDs need it, and what is cached of them, whatever the other requests have. */
+TEST_F(vtd_bind, ats_stays_on)
+{
+	struct requester req = requester(&self->g, 0, self->pasid, TESTDEV_ATS);
+	__u32 used;
+
+	test_cmd_bind(DEVICE, &self->g.pt, self->pasid);
+	test_reaches(req, VA, self->g.page[0]);
+	used = testdev_read(req.dev, TESTDEV_ATC_USED);
+	EXPECT_LT(0, used);
+	test_cmd_bind(DEVICE, &self->g.pt, NO_PASID);
+	EXPECT_EQ(used, testdev_read(req.dev, TESTDEV_ATC_USED));
+	test_cmd_unbind(DEVICE, NO_PASID);
+	EXPECT_EQ(used, testdev_read(req.dev, TESTDEV_ATC_USED));
+	test_reaches(req, VA, self->g.page[0]);
+}
+
 /* Closing the device ends what was bound through it, not through the container. */
 TEST_F(vtd_bind, close_device)
 {

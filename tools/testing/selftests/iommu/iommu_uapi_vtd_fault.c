@@ -193,6 +193,17 @@ TEST_F(vtd_fault, refused)
 	EXPECT_EQ(TESTDEV_FAILURE, testdev_end(dev, 0));
 }
 
+/* What a table of five levels can have, whatever the host's own has */
+TEST_F(vtd_fault, wide_address)
+{
+	const __u64 va = 0x0012345678901000ULL;
+
+	test_waits(0, TESTDEV_PRQ_ONLY, va, 1);
+	test_requested(0, va, PERM_R, true);
+	test_cmd_answer(0, INVALID);
+	EXPECT_EQ(TESTDEV_INVALID, testdev_end(self->req.dev, 0));
+}
+
 /* Several pages in one group, several groups at once, answered as they come */
 TEST_F(vtd_fault, groups)
 {
@@ -379,6 +390,22 @@ TEST_F(vtd_fault, unrecoverable)
 	EXPECT_TRUE(is_stopped(device_read(req, VA_UNMAPPED, &value)));
 	sleep_ms(50);
 	test_fault_none(self->fault);
+}
+
+/* Each binding's faults have the guest's number for it, not another one's. */
+TEST_F(vtd_fault, two_bound)
+{
+	__u32 other, gpasid = 4712;
+
+	ASSERT_DONE(guest_pasid(&self->g, &other));
+	test_cmd_bind_gpasid(DEVICE, &self->g.pt, other, gpasid);
+	self->req = with_flags(self->req, 0);
+	test_faults(true, VA_UNMAPPED, IOMMU_FAULT_REASON_PTE_FETCH);
+	self->req.pasid = other;
+	self->name = gpasid;
+	self->event_flags |= IOMMU_FAULT_UNRECOV_PASID_VALID |
+			     IOMMU_FAULT_UNRECOV_GPASID;
+	test_faults(false, VA_UNMAPPED, IOMMU_FAULT_REASON_PTE_FETCH);
 }
 
 /* More than anybody reads: what is lost is counted, and nothing waits for it. */
