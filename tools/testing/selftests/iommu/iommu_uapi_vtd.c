@@ -1736,35 +1736,33 @@ TEST_F_TIMEOUT(vtd_late, reset, 120)
 }
 
 /* What is bound while ATS is off has something to invalidate when it is on again. */
-TEST_F_TIMEOUT(vtd_late, bound_in_between, 120)
+TEST_F_TIMEOUT(vtd_two, bound_in_between, 120)
 {
 	struct testdev *dev = &self->g.dev[0];
 	__u32 other[2], i;
 
-	if (variant->no_pasid)
-		return;
 	for (i = 0; i < 2; i++)
 		ASSERT_DONE(guest_pasid(&self->g, &other[i]));
 	/* Page requests stay on because of this one */
 	test_cmd_bind(DEVICE, &self->g.pt, other[0]);
-	test_cmd_bind(DEVICE, &self->g.pt, self->req.pasid);
-	test_reaches(self->req, VA, self->g.page[0]);
+	test_cmd_bind(DEVICE, &self->g.pt, self->req[0].pasid);
+	test_reaches(self->req[0], VA, self->g.page[0]);
 	testdev_write(dev, TESTDEV_INV_IGNORE, NEVER);
-	test_cmd_unbind(DEVICE, self->req.pasid);
-	test_no_dev_tlb(self->req, VA, self->g.page[0]);
+	test_cmd_unbind(DEVICE, self->req[0].pasid);
+	test_no_dev_tlb(self->req[0], VA, self->g.page[0]);
 	testdev_write(dev, TESTDEV_INV_IGNORE, 0);
 
 	test_cmd_bind(DEVICE, &self->g.pt, other[1]);
 	/* Its requests without PASID get a new domain, and the device ATS */
 	test_cmd_bind(DEVICE, &self->g.pt, NO_PASID);
 	for (i = 0; i < 2; i++) {
-		struct requester req = with_pasid(self->req, other[i]);
+		struct requester req = with_pasid(self->req[0], other[i]);
 
 		test_reaches(req, VA, self->g.page[0]);
 	}
 	ASSERT_DONE(vmm_unmap_ram(&self->g.vmm));
 	for (i = 0; i < 2; i++) {
-		struct requester req = with_pasid(self->req, other[i]);
+		struct requester req = with_pasid(self->req[0], other[i]);
 
 		test_stopped(req, VA, self->g.page[0]);
 	}
