@@ -13,6 +13,10 @@ mkdir -p "$dir"
 summary=$dir/summary
 : >"$summary"
 
+# What has failed by name, said again at the end
+failed=$dir/failed
+: >"$failed"
+
 # part NAME COMMAND...: one step of the run, with its time.
 part()
 {
@@ -24,8 +28,17 @@ part()
 	if ! "$@"; then
 		printf '0 1 0 %s\n' "$name" >>"$summary"
 		note "FAILED: $name"
+		echo "$name" >>"$failed"
 	fi
 	printf '%5d s  %s\n' $(($(date +%s) - begin)) "$name" >>"$dir/times"
+}
+
+# keep NAME: what the job of a guest has found, by its directory in the log.
+keep()
+{
+	[ -s "$LOGS/guest-$1/summary" ] || return 1
+	cat "$LOGS/guest-$1/summary" >>"$summary"
+	sed "s/^/$1: /" "$LOGS/guest-$1/failures" | head -n 20 >>"$failed"
 }
 
 # guest ARCH VARIANT LIMIT [NAME=VALUE]: the suites of one guest.
@@ -42,8 +55,7 @@ guest()
 		note "the emulator has crashed: once more"
 		LIMIT=$3 "$TOP/scripts/guest.sh" "$1" "$2" check ${4:+"$4"} || true
 	fi
-	[ -s "$LOGS/guest-$name-check/summary" ] || return 1
-	cat "$LOGS/guest-$name-check/summary" >>"$summary"
+	keep "$name-check"
 }
 
 # The same with a VT-d
@@ -55,28 +67,24 @@ guest_vtd()
 # An SMMUv3 that cannot nest: nothing is offered, all else works.
 one_stage()
 {
-	local s ret=0
+	local s
 
 	for s in 1 2; do
 		rm -f "$LOGS/guest-arm64-test/summary"
 		SMMU_STAGE=$s LIMIT=300 "$TOP/scripts/guest.sh" arm64 normal test \
-			test=iommu_uapi_smmuv3 args=-f,smmuv3_lack,-f,plain || ret=1
-		[ -s "$LOGS/guest-arm64-test/summary" ] || return 1
-		cat "$LOGS/guest-arm64-test/summary" >>"$summary"
+			test=iommu_uapi_smmuv3 args=-f,smmuv3_lack,-f,plain || true
+		keep arm64-test || return 1
 	done
-	return $ret
 }
 
 # A VT-d that cannot nest, likewise. It has no second stage at all, without which
 # iommufd does not do.
 one_stage_vtd()
 {
-	local log=$LOGS/guest-x86_64-vtd-test/summary
-
-	rm -f "$log"
+	rm -f "$LOGS/guest-x86_64-vtd-test/summary"
 	HW=vtd VTD=x-nested=off LIMIT=300 "$TOP/scripts/guest.sh" x86_64 normal test \
-		test=iommu_uapi_vtd args=-V,iommufd,-f,vtd_unit,-f,plain || return 1
-	cat "$log" >>"$summary"
+		test=iommu_uapi_vtd args=-V,iommufd,-f,vtd_unit,-f,plain || true
+	keep x86_64-vtd-test
 }
 
 static()
@@ -85,7 +93,7 @@ static()
 		cat "$dir/static.out"
 		return 1
 	}
-	grep '^!' "$dir/static.out" || true
+	grep '^!' "$dir/static.out" | tee -a "$failed" || true
 	grep -E '^[0-9]+ ' "$dir/static.out" | while read -r p f s name; do
 		note "$(printf '%4d passed %3d failed %3d skipped  %s' "$p" "$f" "$s" "$name")"
 	done
@@ -98,6 +106,11 @@ finish()
 	say "time per step:"
 	cat "$dir/times"
 	say "total $(elapsed); summary: $summary"
+	if [ -s "$failed" ]; then
+		say
+		say "what has failed:"
+		cut -c -300 "$failed" | head -n 40
+	fi
 	say
 	"$TOP/scripts/total.sh" "$summary"
 }
@@ -194,8 +207,10 @@ count()
 
 off_guest()
 {
-	"$kernel" "$1" off && LIMIT=900 "$TOP/scripts/guest.sh" "$1" off iommufd || return 1
-	cat "$LOGS/guest-$1-off-iommufd/summary" >>"$summary"
+	rm -f "$LOGS/guest-$1-off-iommufd/summary"
+	"$kernel" "$1" off || return 1
+	LIMIT=900 "$TOP/scripts/guest.sh" "$1" off iommufd || true
+	keep "$1-off-iommufd"
 }
 
 series()

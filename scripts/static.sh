@@ -143,10 +143,11 @@ allmod()
 		CF='-D__CHECK_ENDIAN__' "$@"
 }
 
-# Messages with the line numbers taken out, relative to the tree.
+# Messages with the line numbers taken out, relative to the tree, which may be that
+# of another clone: ccache repeats what the compiler has said there.
 messages()
 {
-	sed -E "s/\x1b\[[0-9;]*[mK]//g; s|$2/||g; s|^(\.\./)+linux/||; s/:[0-9]+(:[0-9]+)?:/:/g" "$1" |
+	sed -E "s/\x1b\[[0-9;]*[mK]//g; s#^(/[^: ]*/build/(base/)?|(\.\./)+)linux/##; s/:[0-9]+(:[0-9]+)?:/:/g" "$1" |
 		grep -aE '(warning|error): ' | sort -u || true
 }
 
@@ -168,7 +169,7 @@ check_build()
 	else
 		ok "allmodconfig build of the touched directories, $a"
 	fi
-	messages "$log" "$TREE" | grep -F -f <(touched) >"$log.new" || true
+	messages "$log" | grep -F -f <(touched) >"$log.new" || true
 	files=$(sed -nE 's/^([^: ]+\.[ch]):.*/\1/p' "$log.new" | sort -u)
 	: >"$log.old"
 	if [ -n "$files" ]; then
@@ -181,7 +182,7 @@ check_build()
 		if [ -n "$targets" ]; then
 			# shellcheck disable=SC2086
 			allmod "$a" "$base" "$BUILD/base/static/out/$a" "$STATIC/base-$a.log" $targets || true
-			messages "$STATIC/base-$a.log" "$base" >"$log.old"
+			messages "$STATIC/base-$a.log" >"$log.old"
 		fi
 	fi
 	comm -23 "$log.new" "$log.old" >"$log.added"
