@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of the invalidation queue: errors of the hardware, by whom they are
+ * caused and who is told. The hardware is a thread that fetches descriptors from
+ * the queue of a made-up unit, whose registers are memory.
+ */
+#include <kunit/test.h>
+#include <linux/cpumask.h>
+#include <linux/io.h>
+#include <linux/kthread.h>
+#include <linux/pci.h>
+
+#include "iommu.h"
+
+/* Requester IDs: one that answers, one that does not, one of another submitter */
+#define ALIVE	0x0108
+#define DEAD	0x0210
+#define OTHER	0x0318
+
+/* A status bit that no hardware has: software has not yet written the others. */
+#define FSTS_NEW	BIT(30)
+
+#define ATS_CAP		0x100
+#define MAX_SEEN	256
+
+struct fake_hw {
+	struct intel_iommu iommu;
+	struct q_inval qi;
+	struct task_struct *thread;
+
+	/* What it is to do */
+	bool tells_sid;		/* whose invalidation has timed out */
+	unsigned int ahead;	/* descriptors that it fetches until a time-out */
+	unsigned int others;	/* time-outs of OTHER, at wait descriptors */
+
+	/* What it has done: qw0 of the invalidations before a wait descriptor */
+	u64 fetched[MAX_SEEN], done[MAX_SEEN];
+	unsigned int nr_fetched, nr_done;
+	unsigned int timeouts;
+
+	/* The device with the ID DEAD, once it is known to the unit */
+	struct device_domain_info info;
+	struct pci_dev *pdev;
+	struct pci_bus bus;
+	u16 ats_ctrl;
+};
+
+static u32 get_reg(struct fake_hw *hw, unsigned int reg)
+{
+	return readl(hw->iommu.reg + reg);
+}
+
+static void set_reg(struct fake_hw *hw, unsigned int reg, u32 value)
+{
+	writel(value, hw->iommu.reg + reg);
+}
+
+static unsigned int next(unsigned int index, unsigned int n)
+{
+	return (index + n) % QI_LENGTH;
+}
+
+/* Without ATS it has no TLB, and answers. */
+static bool is_dead(struct fake_hw *hw, u16 sid)
+{
+	return sid == DEAD && hw->ats_ctrl & PCI_ATS_CTRL_ENABLE;
+}
+
+static void time_out(struct fake_hw *hw, unsigned int head, u16 sid)
+{
+	unsigned int tail = get_reg(hw, DMAR_IQT_REG) >> DMAR_IQ_SHIFT;
+	unsigned int i;
+
+	/* What is fetched together with it is lost. */
+	for (i = 0; i < hw->ahead && head != tail; i++)
+		head = next(head, 1);
+	hw->timeouts++;
+	hw->nr_fetched = 0;
+	set_reg(hw, DMAR_IQH_REG, head << DMAR_IQ_SHIFT);
+	set_reg(hw, DMAR_IQER_REG + 4, hw->tells_sid ? sid : 0);
+	/* The others are in place when this one is seen. */
+	wmb();
+	set_reg(hw, DMAR_FSTS_REG, DMA_FSTS_ITE | FSTS_NEW);
+}
+
+static void hw_wait(struct fake_hw *hw, const struct qi_desc *wait)
+{
+	unsigned int i;
+
+	for (i = 0; i < hw->nr_fetched && hw->nr_done < MAX_SEEN; i++)
+		hw->done[hw->nr_done++] = hw->fetched[i];
+	hw->nr_fetched = 0;
+	/* SW: write the status */
+	if (wait->qw0 & BIT(5))
+		WRITE_ONCE(*(u32 *)phys_to_virt(wait->qw1), wait->qw0 >> 32);
+}
+
+/* One step of the hardware: the types of descriptors are in its low bits */
+static void fetch(struct fake_hw *hw)
+{
+	u32 status = get_reg(hw, DMAR_FSTS_REG);
+	struct qi_desc desc;
+	unsigned int head;
+	u16 sid;
+
+	/* It stands still until software has written the status. */
+	if (status & FSTS_NEW)
+		return;
+	if (status)
+		set_reg(hw, DMAR_FSTS_REG, 0);
+	if (get_reg(hw, DMAR_IQH_REG) == get_reg(hw, DMAR_IQT_REG))
+		return;
+	rmb();
+	head = get_reg(hw, DMAR_IQH_REG) >> DMAR_IQ_SHIFT;
+	memcpy(&desc, hw->qi.desc + (head << DMAR_IQ_SHIFT), 1 << DMAR_IQ_SHIFT);
+	switch (desc.qw0 & 15) {
+	case 2:	/* IOTLB */
+		break;
+	case 3:	/* Device TLB */
+		sid = desc.qw0 >> 32;
+		if (!is_dead(hw, sid))
+			break;
+		time_out(hw, next(head, 1), sid);
+		return;
+	case 5:	/* Wait */
+		if (hw->others) {
+			hw->others--;
+			time_out(hw, next(head, 1), OTHER);
+			return;
+		}
+		hw_wait(hw, &desc);
+		set_reg(hw, DMAR_IQH_REG, next(head, 1) << DMAR_IQ_SHIFT);
+		return;
+	default:
+		wmb();
+		set_reg(hw, DMAR_FSTS_REG, DMA_FSTS_IQE | FSTS_NEW);
+		return;
+	}
+	if (hw->nr_fetched < MAX_SEEN)
+		hw->fetched[hw->nr_fetched++] = desc.qw0;
+	set_reg(hw, DMAR_IQH_REG, next(head, 1) << DMAR_IQ_SHIFT);
+}
+
+static int hw_thread(void *data)
+{
+	while (!kthread_should_stop()) {
+		fetch(data);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Configuration space of the device: its identity and the ATS capability */
+static int fake_read(struct pci_bus *bus, unsigned int devfn, int where,
+		     int size, u32 *val)
+{
+	struct fake_hw *hw = container_of(bus, struct fake_hw, bus);
+
+	*val = where == PCI_VENDOR_ID ? 0x11ea1234 :
+	       where == ATS_CAP + PCI_ATS_CTRL ? hw->ats_ctrl : 0;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static int fake_write(struct pci_bus *bus, unsigned int devfn, int where,
+		      int size, u32 val)
+{
+	struct fake_hw *hw = container_of(bus, struct fake_hw, bus);
+
+	if (where == ATS_CAP + PCI_ATS_CTRL)
+		hw->ats_ctrl = val;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops fake_ops = {
+	.read = fake_read,
+	.write = fake_write,
+};
+
+/* Have the unit know the device that does not answer */
+static void add_device(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct pci_dev *pdev = kunit_kzalloc(test, sizeof(*pdev), GFP_KERNEL);
+	struct dev_iommu *param = kunit_kzalloc(test, sizeof(*param), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	KUNIT_ASSERT_NOT_NULL(test, param);
+	hw->bus.ops = &fake_ops;
+	pdev->bus = &hw->bus;
+	pdev->devfn = DEAD & 0xff;
+	pdev->dev.bus = &pci_bus_type;
+	pdev->dev.iommu = param;
+	pdev->ats_cap = ATS_CAP;
+	pdev->ats_enabled = 1;
+	param->priv = &hw->info;
+	hw->pdev = pdev;
+	hw->info.dev = &pdev->dev;
+	hw->info.bus = DEAD >> 8;
+	hw->info.devfn = DEAD & 0xff;
+	hw->info.ats_enabled = 1;
+	rb_link_node(&hw->info.node, NULL, &hw->iommu.device_rbtree.rb_node);
+	rb_insert_color(&hw->info.node, &hw->iommu.device_rbtree);
+}
+
+static struct qi_desc iotlb(unsigned int did)
+{
+	return (struct qi_desc) { .qw0 = 2 | 2 << 4 | (u64)did << 16 };
+}
+
+static struct qi_desc dev_tlb(u16 sid)
+{
+	return (struct qi_desc) {
+		.qw0 = 3 | (u64)sid << 32,
+		.qw1 = GENMASK_ULL(62, 12) | 1,
+	};
+}
+
+static bool is_done(struct fake_hw *hw, struct qi_desc desc)
+{
+	unsigned int i;
+
+	for (i = 0; i < hw->nr_done; i++)
+		if (hw->done[i] == desc.qw0)
+			return true;
+	return false;
+}
+
+static void expect_same(struct kunit *test, const struct qi_desc *got,
+			struct qi_desc want)
+{
+	KUNIT_EXPECT_EQ(test, got->qw0, want.qw0);
+	KUNIT_EXPECT_EQ(test, got->qw1, want.qw1);
+}
+
+/* In its place there is a wait descriptor with no status: fence only. */
+static void expect_given_up(struct kunit *test, const struct qi_desc *desc)
+{
+	expect_same(test, desc, (struct qi_desc) { .qw0 = 5 | 1 << 6 });
+}
+
+/* All of the queue is free, and takes more. */
+static void expect_usable(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct qi_desc desc = iotlb(0x77);
+
+	hw->nr_done = 0;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, &desc, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, hw->nr_done, 1);
+	KUNIT_EXPECT_TRUE(test, is_done(hw, desc));
+	KUNIT_EXPECT_EQ(test, hw->qi.free_cnt, QI_LENGTH);
+}
+
+static void test_no_error(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct qi_desc desc[] = { iotlb(1), dev_tlb(ALIVE), iotlb(2) };
+	int i;
+
+	/* More than once around the queue */
+	for (i = 0; i < QI_LENGTH; i++) {
+		hw->nr_done = 0;
+		KUNIT_ASSERT_EQ(test, qi_submit_sync(&hw->iommu, desc, 3, 0), 0);
+		KUNIT_ASSERT_EQ(test, hw->nr_done, 3);
+	}
+	expect_same(test, &desc[1], dev_tlb(ALIVE));
+	KUNIT_EXPECT_EQ(test, hw->timeouts, 0);
+	expect_usable(test);
+}
+
+/* Only what is for the device that has not answered is given up. */
+static void test_whose_timeout(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+
+	for (hw->ahead = 0; hw->ahead < 5; hw->ahead++) {
+		struct qi_desc desc[] = {
+			iotlb(1), dev_tlb(DEAD), dev_tlb(ALIVE), iotlb(2),
+		};
+
+		hw->nr_done = 0;
+		hw->timeouts = 0;
+		KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 4,
+						     QI_OPT_BOUNDED), -ETIMEDOUT);
+		KUNIT_EXPECT_EQ(test, hw->timeouts, 1);
+		expect_same(test, &desc[0], iotlb(1));
+		expect_given_up(test, &desc[1]);
+		expect_same(test, &desc[2], dev_tlb(ALIVE));
+		expect_same(test, &desc[3], iotlb(2));
+		KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(1)));
+		KUNIT_EXPECT_FALSE(test, is_done(hw, dev_tlb(DEAD)));
+		KUNIT_EXPECT_TRUE(test, is_done(hw, dev_tlb(ALIVE)));
+		KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(2)));
+		expect_usable(test);
+	}
+}
+
+/* What was before the time-out is not done either, if its wait came too late. */
+static void test_late_wait(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct qi_desc desc[] = { iotlb(1), dev_tlb(ALIVE), dev_tlb(DEAD) };
+
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 3,
+					     QI_OPT_BOUNDED), -ETIMEDOUT);
+	KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(1)));
+	KUNIT_EXPECT_TRUE(test, is_done(hw, dev_tlb(ALIVE)));
+	expect_given_up(test, &desc[2]);
+	expect_usable(test);
+}
+
+/* The time-out of another submitter costs time, not the result. */
+static void test_timeout_of_another(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct qi_desc desc[] = { iotlb(1), dev_tlb(ALIVE) };
+	unsigned int told;
+
+	for (told = 0; told < 2; told++) {
+		hw->tells_sid = told;
+		hw->others = 2;
+		hw->timeouts = 0;
+		hw->nr_done = 0;
+		KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 1, 0), 0);
+		KUNIT_EXPECT_EQ(test, hw->timeouts, 2);
+		KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(1)));
+	}
+	/* With a device TLB, as the hardware tells whose it was */
+	hw->others = 2;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 2,
+					     QI_OPT_BOUNDED), 0);
+	KUNIT_EXPECT_TRUE(test, is_done(hw, dev_tlb(ALIVE)));
+	expect_same(test, &desc[1], dev_tlb(ALIVE));
+
+	/* But not without end, if the caller has said so */
+	hw->others = 1000;
+	hw->timeouts = 0;
+	hw->nr_done = 0;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 2,
+					     QI_OPT_BOUNDED), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, hw->timeouts, 16);
+	KUNIT_EXPECT_EQ(test, hw->nr_done, 0);
+	hw->others = 0;
+	expect_usable(test);
+}
+
+/* Older hardware does not tell: the device that is asked may have been it. */
+static void test_suspect(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct qi_desc desc[] = { iotlb(1), dev_tlb(DEAD), iotlb(2) };
+
+	add_device(test);
+	hw->tells_sid = false;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 3,
+					     QI_OPT_BOUNDED), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, hw->timeouts, 3);
+	expect_same(test, &desc[0], iotlb(1));
+	expect_given_up(test, &desc[1]);
+	KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(2)));
+	/* Who is told does not need it done by force. */
+	KUNIT_EXPECT_TRUE(test, hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
+	KUNIT_EXPECT_FALSE(test, hw->info.ats_dead);
+	expect_usable(test);
+}
+
+static void kill_ats(struct kunit *test, unsigned int tries)
+{
+	struct fake_hw *hw = test->priv;
+	struct qi_desc desc[] = { iotlb(1), dev_tlb(DEAD), dev_tlb(ALIVE) };
+
+	add_device(test);
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 3, 0),
+			-ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, hw->timeouts, tries);
+	KUNIT_EXPECT_FALSE(test, hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
+	KUNIT_EXPECT_TRUE(test, hw->info.ats_dead);
+	KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(1)));
+	KUNIT_EXPECT_TRUE(test, is_done(hw, dev_tlb(ALIVE)));
+	expect_usable(test);
+}
+
+/* Who cannot fail has ATS switched off, and only then goes on. */
+static void test_kill_ats(struct kunit *test)
+{
+	kill_ats(test, 3);
+}
+
+static void test_kill_ats_suspect(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+
+	hw->tells_sid = false;
+	kill_ats(test, 16);
+}
+
+/* A device that is not there any more has nothing to invalidate. */
+static void test_no_device(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct qi_desc desc[] = { dev_tlb(DEAD), iotlb(1) };
+
+	add_device(test);
+	hw->pdev->error_state = pci_channel_io_perm_failure;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 2, 0),
+			-ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, hw->timeouts, 1);
+	KUNIT_EXPECT_FALSE(test, hw->info.ats_dead);
+	expect_given_up(test, &desc[0]);
+	KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(1)));
+	expect_usable(test);
+}
+
+/* One descriptor that the hardware does not know, at any place */
+static void test_queue_error(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	int bad;
+
+	for (bad = 0; bad < 3; bad++) {
+		struct qi_desc desc[] = { iotlb(0), iotlb(1), iotlb(2) };
+
+		desc[bad].qw0 = 15;
+		hw->nr_done = 0;
+		KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 3, 0),
+				-EINVAL);
+		/* Once, and the rest has not been dropped. */
+		KUNIT_EXPECT_EQ(test, hw->nr_done, 2);
+		KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(!bad)));
+		KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(bad == 2 ? 1 : 2)));
+		expect_usable(test);
+	}
+}
+
+static int qi_test_init(struct kunit *test)
+{
+	unsigned int cpu = cpumask_first(cpu_online_mask);
+	unsigned int hw_cpu = cpumask_next(cpu, cpu_online_mask);
+	struct fake_hw *hw;
+
+	/* Who submits waits with interrupts off: the hardware is elsewhere. */
+	if (hw_cpu >= nr_cpu_ids)
+		kunit_skip(test, "the hardware needs a CPU of its own");
+	set_cpus_allowed_ptr(current, cpumask_of(cpu));
+	hw = kunit_kzalloc(test, sizeof(*hw), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, hw);
+	test->priv = hw;
+	hw->tells_sid = true;
+	hw->ats_ctrl = PCI_ATS_CTRL_ENABLE;
+	strscpy(hw->iommu.name, "fake");
+	hw->iommu.reg = (void __iomem *)kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	hw->iommu.qi = &hw->qi;
+	hw->iommu.device_rbtree = RB_ROOT;
+	spin_lock_init(&hw->iommu.device_rbtree_lock);
+	raw_spin_lock_init(&hw->qi.q_lock);
+	hw->qi.desc = kunit_kzalloc(test, QI_LENGTH << DMAR_IQ_SHIFT, GFP_KERNEL);
+	hw->qi.desc_status = kunit_kcalloc(test, QI_LENGTH, sizeof(int), GFP_KERNEL);
+	hw->qi.free_cnt = QI_LENGTH;
+	KUNIT_ASSERT_NOT_NULL(test, (void __force *)hw->iommu.reg);
+	KUNIT_ASSERT_NOT_NULL(test, hw->qi.desc);
+	KUNIT_ASSERT_NOT_NULL(test, hw->qi.desc_status);
+	hw->thread = kthread_run_on_cpu(hw_thread, hw, hw_cpu, "fake-qi/%u");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(hw->thread));
+	return 0;
+}
+
+static void qi_test_exit(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+
+	if (hw && !IS_ERR_OR_NULL(hw->thread))
+		kthread_stop(hw->thread);
+}
+
+static struct kunit_case qi_test_cases[] = {
+	KUNIT_CASE(test_no_error),
+	KUNIT_CASE(test_whose_timeout),
+	KUNIT_CASE(test_late_wait),
+	KUNIT_CASE(test_timeout_of_another),
+	KUNIT_CASE(test_suspect),
+	KUNIT_CASE(test_kill_ats),
+	KUNIT_CASE(test_kill_ats_suspect),
+	KUNIT_CASE(test_no_device),
+	KUNIT_CASE(test_queue_error),
+	{}
+};
+
+static struct kunit_suite qi_test_suite = {
+	.name = "intel-iommu-qi",
+	.init = qi_test_init,
+	.exit = qi_test_exit,
+	.test_cases = qi_test_cases,
+};
+
+kunit_test_suites(&qi_test_suite);
