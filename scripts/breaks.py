@@ -3,6 +3,7 @@
 
   breaks.py rounds           the kernels that it takes to have them all, "NUMBER KIND"
   breaks.py files            the files that they are in
+  breaks.py fit              nothing; an error for each that does not fit the code
   breaks.py apply ROUND DST  write the round's files to the tree DST
   breaks.py runs ROUND TESTS what the guest runs: lines "NUMBER PROGRAM ARGUMENTS";
                              TESTS is the directory with the test programs
@@ -122,6 +123,16 @@ def read_list():
                 'BROKEN' in '\n'.join(entry.new)):
             fail(entry, 'not complete')
     return entries
+
+
+def fits(entry, src):
+    try:
+        with open(os.path.join(src, entry.file), encoding='utf-8') as f:
+            entry.locate(f.read())
+    except (SystemExit, OSError) as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
 
 
 def assign_rounds(entries, src):
@@ -308,6 +319,8 @@ def main():
     if command == 'files':
         print('\n'.join(sorted({e.file for e in entries})))
         return
+    if command == 'fit':
+        sys.exit(not all([fits(e, os.environ['SRC']) for e in entries]))
     texts, rounds = assign_rounds(entries, os.environ['SRC'])
     if command == 'rounds':
         for number, kind in enumerate(rounds):

@@ -30,6 +30,9 @@ check_scripts()
 	verdict "shellcheck" "$STATIC/shellcheck.log"
 	(cd "$TOP" && shellcheck -s dash scripts/guest-init scripts/bin/*) >"$STATIC/shellcheck-guest.log" 2>&1 || true
 	verdict "shellcheck of the guest's init" "$STATIC/shellcheck-guest.log"
+	LIST=$TOP/checks/breaks SRC=$TREE python3 "$TOP/scripts/breaks.py" fit \
+		>"$STATIC/breaks.log" 2>&1 || true
+	verdict "the deliberate errors of checks/breaks fit the code" "$STATIC/breaks.log"
 }
 
 # checkpatch of every file of ours, one result each; the patches, as they are
