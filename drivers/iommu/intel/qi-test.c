@@ -6,6 +6,7 @@
  */
 #include <kunit/test.h>
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/io.h>
 #include <linux/kthread.h>
 #include <linux/pci.h>
@@ -27,6 +28,7 @@ struct fake_hw {
 	struct intel_iommu iommu;
 	struct q_inval qi;
 	struct task_struct *thread;
+	bool wanted, running;
 
 	/* What it is to do */
 	bool tells_sid;		/* whose invalidation has timed out */
@@ -78,7 +80,7 @@ static void time_out(struct fake_hw *hw, unsigned int head, u16 sid)
 	hw->nr_fetched = 0;
 	set_reg(hw, DMAR_IQH_REG, head << DMAR_IQ_SHIFT);
 	set_reg(hw, DMAR_IQER_REG + 4, hw->tells_sid ? sid : 0);
-	/* The others are in place when this one is seen. */
+	/* Orders the other registers before the one that software polls */
 	wmb();
 	set_reg(hw, DMAR_FSTS_REG, DMA_FSTS_ITE | FSTS_NEW);
 }
@@ -99,6 +101,7 @@ static void hw_wait(struct fake_hw *hw, const struct qi_desc *wait)
 static void fetch(struct fake_hw *hw)
 {
 	u32 status = get_reg(hw, DMAR_FSTS_REG);
+	unsigned long flags;
 	struct qi_desc desc;
 	unsigned int head;
 	u16 sid;
@@ -106,10 +109,15 @@ static void fetch(struct fake_hw *hw)
 	/* It stands still until software has written the status. */
 	if (status & FSTS_NEW)
 		return;
-	if (status)
+	if (status) {
+		/* Nobody has seen it and acts on it only later. */
+		raw_spin_lock_irqsave(&hw->qi.q_lock, flags);
 		set_reg(hw, DMAR_FSTS_REG, 0);
+		raw_spin_unlock_irqrestore(&hw->qi.q_lock, flags);
+	}
 	if (get_reg(hw, DMAR_IQH_REG) == get_reg(hw, DMAR_IQT_REG))
 		return;
+	/* Orders the descriptors behind the tail, which is written after them */
 	rmb();
 	head = get_reg(hw, DMAR_IQH_REG) >> DMAR_IQ_SHIFT;
 	memcpy(&desc, hw->qi.desc + (head << DMAR_IQ_SHIFT), 1 << DMAR_IQ_SHIFT);
@@ -132,6 +140,7 @@ static void fetch(struct fake_hw *hw)
 		set_reg(hw, DMAR_IQH_REG, next(head, 1) << DMAR_IQ_SHIFT);
 		return;
 	default:
+		/* Orders what was done before the error */
 		wmb();
 		set_reg(hw, DMAR_FSTS_REG, DMA_FSTS_IQE | FSTS_NEW);
 		return;
@@ -141,13 +150,40 @@ static void fetch(struct fake_hw *hw)
 	set_reg(hw, DMAR_IQH_REG, next(head, 1) << DMAR_IQ_SHIFT);
 }
 
+/* While it is wanted, nothing else runs on its CPU that might wait for the other. */
 static int hw_thread(void *data)
 {
+	struct fake_hw *hw = data;
+
 	while (!kthread_should_stop()) {
-		fetch(data);
-		cond_resched();
+		preempt_disable();
+		/* After that come the test's settings: see submit() */
+		while (smp_load_acquire(&hw->wanted)) {
+			WRITE_ONCE(hw->running, true);
+			fetch(hw);
+			cpu_relax();
+		}
+		WRITE_ONCE(hw->running, false);
+		preempt_enable();
+		usleep_range(50, 100);
 	}
 	return 0;
+}
+
+static int submit(struct fake_hw *hw, struct qi_desc *desc, unsigned int count,
+		  unsigned long options)
+{
+	int ret;
+
+	/* What the hardware is to do is there before it begins: hw_thread() */
+	smp_store_release(&hw->wanted, true);
+	while (!READ_ONCE(hw->running))
+		usleep_range(50, 100);
+	ret = qi_submit_sync(&hw->iommu, desc, count, options);
+	WRITE_ONCE(hw->wanted, false);
+	while (READ_ONCE(hw->running))
+		usleep_range(50, 100);
+	return ret;
 }
 
 /* Configuration space of the device: its identity and the ATS capability */
@@ -245,7 +281,7 @@ static void expect_usable(struct kunit *test)
 	struct qi_desc desc = iotlb(0x77);
 
 	hw->nr_done = 0;
-	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, &desc, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, submit(hw, &desc, 1, 0), 0);
 	KUNIT_EXPECT_EQ(test, hw->nr_done, 1);
 	KUNIT_EXPECT_TRUE(test, is_done(hw, desc));
 	KUNIT_EXPECT_EQ(test, hw->qi.free_cnt, QI_LENGTH);
@@ -260,7 +296,7 @@ static void test_no_error(struct kunit *test)
 	/* More than once around the queue */
 	for (i = 0; i < QI_LENGTH; i++) {
 		hw->nr_done = 0;
-		KUNIT_ASSERT_EQ(test, qi_submit_sync(&hw->iommu, desc, 3, 0), 0);
+		KUNIT_ASSERT_EQ(test, submit(hw, desc, 3, 0), 0);
 		KUNIT_ASSERT_EQ(test, hw->nr_done, 3);
 	}
 	expect_same(test, &desc[1], dev_tlb(ALIVE));
@@ -280,8 +316,8 @@ static void test_whose_timeout(struct kunit *test)
 
 		hw->nr_done = 0;
 		hw->timeouts = 0;
-		KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 4,
-						     QI_OPT_BOUNDED), -ETIMEDOUT);
+		KUNIT_EXPECT_EQ(test, submit(hw, desc, 4, QI_OPT_BOUNDED),
+				-ETIMEDOUT);
 		KUNIT_EXPECT_EQ(test, hw->timeouts, 1);
 		expect_same(test, &desc[0], iotlb(1));
 		expect_given_up(test, &desc[1]);
@@ -301,8 +337,7 @@ static void test_late_wait(struct kunit *test)
 	struct fake_hw *hw = test->priv;
 	struct qi_desc desc[] = { iotlb(1), dev_tlb(ALIVE), dev_tlb(DEAD) };
 
-	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 3,
-					     QI_OPT_BOUNDED), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, submit(hw, desc, 3, QI_OPT_BOUNDED), -ETIMEDOUT);
 	KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(1)));
 	KUNIT_EXPECT_TRUE(test, is_done(hw, dev_tlb(ALIVE)));
 	expect_given_up(test, &desc[2]);
@@ -321,14 +356,13 @@ static void test_timeout_of_another(struct kunit *test)
 		hw->others = 2;
 		hw->timeouts = 0;
 		hw->nr_done = 0;
-		KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 1, 0), 0);
+		KUNIT_EXPECT_EQ(test, submit(hw, desc, 1, 0), 0);
 		KUNIT_EXPECT_EQ(test, hw->timeouts, 2);
 		KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(1)));
 	}
 	/* With a device TLB, as the hardware tells whose it was */
 	hw->others = 2;
-	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 2,
-					     QI_OPT_BOUNDED), 0);
+	KUNIT_EXPECT_EQ(test, submit(hw, desc, 2, QI_OPT_BOUNDED), 0);
 	KUNIT_EXPECT_TRUE(test, is_done(hw, dev_tlb(ALIVE)));
 	expect_same(test, &desc[1], dev_tlb(ALIVE));
 
@@ -336,8 +370,7 @@ static void test_timeout_of_another(struct kunit *test)
 	hw->others = 1000;
 	hw->timeouts = 0;
 	hw->nr_done = 0;
-	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 2,
-					     QI_OPT_BOUNDED), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, submit(hw, desc, 2, QI_OPT_BOUNDED), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, hw->timeouts, 16);
 	KUNIT_EXPECT_EQ(test, hw->nr_done, 0);
 	hw->others = 0;
@@ -352,8 +385,7 @@ static void test_suspect(struct kunit *test)
 
 	add_device(test);
 	hw->tells_sid = false;
-	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 3,
-					     QI_OPT_BOUNDED), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, submit(hw, desc, 3, QI_OPT_BOUNDED), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, hw->timeouts, 3);
 	expect_same(test, &desc[0], iotlb(1));
 	expect_given_up(test, &desc[1]);
@@ -370,8 +402,7 @@ static void kill_ats(struct kunit *test, unsigned int tries)
 	struct qi_desc desc[] = { iotlb(1), dev_tlb(DEAD), dev_tlb(ALIVE) };
 
 	add_device(test);
-	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 3, 0),
-			-ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, submit(hw, desc, 3, 0), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, hw->timeouts, tries);
 	KUNIT_EXPECT_FALSE(test, hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
 	KUNIT_EXPECT_TRUE(test, hw->info.ats_dead);
@@ -402,8 +433,7 @@ static void test_no_device(struct kunit *test)
 
 	add_device(test);
 	hw->pdev->error_state = pci_channel_io_perm_failure;
-	KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 2, 0),
-			-ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, submit(hw, desc, 2, 0), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, hw->timeouts, 1);
 	KUNIT_EXPECT_FALSE(test, hw->info.ats_dead);
 	expect_given_up(test, &desc[0]);
@@ -422,8 +452,7 @@ static void test_queue_error(struct kunit *test)
 
 		desc[bad].qw0 = 15;
 		hw->nr_done = 0;
-		KUNIT_EXPECT_EQ(test, qi_submit_sync(&hw->iommu, desc, 3, 0),
-				-EINVAL);
+		KUNIT_EXPECT_EQ(test, submit(hw, desc, 3, 0), -EINVAL);
 		/* Once, and the rest has not been dropped. */
 		KUNIT_EXPECT_EQ(test, hw->nr_done, 2);
 		KUNIT_EXPECT_TRUE(test, is_done(hw, iotlb(!bad)));
