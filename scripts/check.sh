@@ -91,6 +91,18 @@ one_stage_vtd()
 	done
 }
 
+# The page of make run, which compares what it prints with what it expects
+demonstration()
+{
+	local a=$1 hw=$2 log=$dir/demo-$1-$2
+
+	ARCH=$a HW=$hw "$TOP/scripts/run.sh" >"$log" 2>&1 || {
+		tail -n 20 "$log"
+		return 1
+	}
+	printf '1 0 0 demonstration on %s, %s\n' "$a" "$hw" >>"$summary"
+}
+
 static()
 {
 	"$TOP/scripts/static.sh" "$@" >"$dir/static.out" || {
@@ -134,12 +146,14 @@ programs()
 kernel=$TOP/scripts/kernel.sh
 
 if [ -z "$full" ]; then
-	steps 17
+	steps 20
 	step "packages and kernel tree"
 	prepare
 	part "QEMU with nested translation on VT-d" "$TOP/scripts/qemu.sh"
 	part "x86_64 kernel" "$kernel" x86_64 normal
 	part "x86_64 test programs, 64 and 32 bit" programs x86_64
+	part "x86_64 demonstration" demonstration x86_64 mock
+	part "x86_64 demonstration: VT-d" demonstration x86_64 vtd
 	part "x86_64 guest: all tests but VT-d's" guest x86_64 normal 900 not=iommu_uapi_vtd
 	part "x86_64 guest: VT-d" guest_vtd normal 600 own=iommu_uapi_vtd
 	part "x86_64 guest: VT-d with one stage" one_stage_vtd
@@ -148,6 +162,7 @@ if [ -z "$full" ]; then
 	part "x86_64 debug guest: VT-d" guest_vtd debug 1200 own=iommu_uapi_vtd
 	part "arm64 kernel" "$kernel" arm64 normal
 	part "arm64 test programs, 64 and 32 bit" programs arm64
+	part "arm64 demonstration: SMMUv3" demonstration arm64 smmuv3
 	part "arm64 guest: all tests" guest arm64 normal 1200
 	part "arm64 guest: SMMUv3 with one stage" one_stage
 	part "arm64 debug kernel" "$kernel" arm64 debug
@@ -173,6 +188,7 @@ compare()
 	note "iommufd's own tests, unpatched kernel: $(count <"$dir/iommufd-$a-base")"
 	note "iommufd's own tests, patched kernel:   $(count <"$dir/iommufd-$a")"
 	[ -s "$dir/iommufd-$a" ] || return 1
+	! grep -q 'not ok' "$dir/iommufd-$a" || return 1
 	diff "$dir/iommufd-$a-base" "$dir/iommufd-$a" || return 1
 	printf '1 0 0 iommufd on %s: same result of each test as unpatched\n' "$a" >>"$summary"
 }
@@ -183,9 +199,9 @@ compare_plain()
 {
 	local a=$1 program=$2 args=$3 v name list
 
-	for v in base normal; do
+	for v in base normal off; do
 		name=$a${HW:+-$HW}
-		[ $v != base ] || name=$name-base
+		[ $v = normal ] || name=$name-$v
 		list=$dir/plain-$a-$v
 		rm -rf "$LOGS/guest-$name-test"
 		LIMIT=300 "$TOP/scripts/guest.sh" "$a" $v test \
@@ -193,8 +209,12 @@ compare_plain()
 		results "$LOGS/guest-$name-test/results" >"$list"
 		note "plain users, $a $v kernel: $(count <"$list")"
 	done
-	[ -s "$list" ] && diff "$dir/plain-$a-base" "$list" || return 1
-	printf '1 0 0 plain users on %s: same result as unpatched\n' "$a" >>"$summary"
+	for v in normal off; do
+		list=$dir/plain-$a-$v
+		[ -s "$list" ] && diff "$dir/plain-$a-base" "$list" || return 1
+	done
+	! grep -q 'not ok' "$list" || return 1
+	printf '2 0 0 plain users on %s: same result as unpatched, also with the feature off\n' "$a" >>"$summary"
 }
 
 results()

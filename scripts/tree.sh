@@ -66,6 +66,17 @@ unsaved()
 			sed -n 's/: FAILED.*//p')
 }
 
+# failing LOG: the files of a patch that it does not fit, by what patch has said
+failing()
+{
+	tr -d "'," <"$1" | awk '
+		/^(patching|checking) file / { file = $3 }
+		/FAILED/ { bad[file] }
+		/^The next patch would (create|delete) the file / { bad[$8] }
+		/^\|\+\+\+ / { file = $2; sub("^[^/]*/", "", file); bad[file] }
+		END { for (file in bad) print file }' | sort | paste -sd' '
+}
+
 save_state()
 {
 	local p new=$STATE.new
@@ -133,7 +144,7 @@ apply_patches()
 		[ -r "$PATCHES/$p" ] || die "patches/linux/series names $p, which is not there"
 		if ! q push --fuzz=0 "$p" >"$LOGS/patches.log" 2>&1; then
 			save_state
-			die "patches/linux/$p does not apply to $(sed -n 's/^\(VERSION\|PATCHLEVEL\|SUBLEVEL\) = //p' "$TREE/Makefile" | paste -sd.) without fuzz: $(sed -n 's/.*\(patching file\|File\) \([^ ]*\).*/\2/p' "$LOGS/patches.log" | tail -n 1)" "$LOGS/patches.log"
+			die "patches/linux/$p does not apply to $(sed -n 's/^\(VERSION\|PATCHLEVEL\|SUBLEVEL\) = //p' "$TREE/Makefile" | paste -sd.) without fuzz: $(failing "$LOGS/patches.log")" "$LOGS/patches.log"
 		fi
 		note "applied $p"
 	done
