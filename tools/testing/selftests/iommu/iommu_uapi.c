@@ -1694,6 +1694,14 @@ TEST_F(devices, two_containers)
 	test_dma(DEV(0), self->pasid, VA_A, self->page);
 	EXPECT_EQ(want, guest_read(&other, page));
 
+	/* What is invalidated there is not invalidated here. */
+	page = guest_page(&self->vmm);
+	guest_map(&self->pt, VA_A, page);
+	test_cmd_inv(container_scope(&other), inv_domain(IOTLB));
+	test_dma(DEV(0), self->pasid, VA_A, self->page);
+	test_cmd_inv(self->scope, inv_domain(IOTLB));
+	test_dma(DEV(0), self->pasid, VA_A, page);
+
 	/* What ends here does not end there */
 	test_cmd_unbind(self->scope, self->pasid);
 	vmm_close_fds(&self->vmm);

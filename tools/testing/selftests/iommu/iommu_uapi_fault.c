@@ -1215,6 +1215,71 @@ TEST_F(fault, unrecoverable_without_pasid)
 				 EV_ADDR | EV_FETCH, 0, PERM_R, VA_A, pt.root);
 }
 
+/* ---------------------------------------------------------------------
+ * Trace events, in a ring buffer of the test's own
+ */
+#define TRACE_INSTANCE	"/sys/kernel/tracing/instances/iommu_uapi_test"
+
+/* How often @text stands in the trace */
+static int traced(const char *text)
+{
+	FILE *trace = fopen(TRACE_INSTANCE "/trace", "r");
+	char line[512];
+	int count = 0;
+
+	if (!trace)
+		return -1;
+	while (fgets(line, sizeof(line), trace))
+		count += !!strstr(line, text);
+	fclose(trace);
+	return count;
+}
+
+#define test_traced(format, ...)					\
+	({								\
+		char _text[256];					\
+									\
+		snprintf(_text, sizeof(_text), format, __VA_ARGS__);	\
+		EXPECT_EQ(1, traced(_text)) {				\
+			TH_LOG("in the trace: '%s'", _text);		\
+		}							\
+	})
+
+TEST_F(fault, trace)
+{
+	struct iommu_cache_invalidate_info inv;
+
+	rmdir(TRACE_INSTANCE);
+	if (mkdir(TRACE_INSTANCE, 0700))
+		SKIP(return, "no tracing");
+	ASSERT_EQ(0, param_set(TRACE_INSTANCE "/events/iommu_uapi/enable", 1));
+
+	ask(9, VA_A);
+	told(9, VA_A);
+	respond(9, INVALID);
+	inv = inv_addr(IOMMU_CACHE_INV_TYPE_IOTLB, self->pasid, VA_B, SZ_4K, 3);
+	test_cmd_inv(self->scope, inv);
+	unrecoverable_read(IOMMU_FAULT_REASON_PTE_FETCH, VA_A,
+			   guest_pt_entry(&self->pt, VA_A, 1));
+	test_cmd_unbind(self->scope, self->pasid);
+	test_err_unbind(ENOENT, self->scope, self->pasid);
+	test_cmd_bind_gpasid(self->scope, &self->pt, self->pasid, 0x4712);
+
+	test_traced("iommu_uapi_page_request: %s", "dev=");
+	test_traced("grpid=9 nr=1 last addr=%#llx perm=%#x", VA_A, PERM_R);
+	test_traced("grpid=9 code=%u", INVALID);
+	test_traced("pasid=%u cache=%#x granularity=%u addr=%#llx size=%#x ret=0",
+		    self->pasid, IOMMU_CACHE_INV_TYPE_IOTLB,
+		    IOMMU_INV_GRANU_ADDR, VA_B, 3 * SZ_4K);
+	test_traced("reason=%u flags=", IOMMU_FAULT_REASON_PTE_FETCH);
+	test_traced("page table pasid=%u", self->pasid);
+	test_traced("gpasid=%u gpgd=%#llx addr_width=48", 0x4712,
+		    self->pt.root);
+
+	ASSERT_EQ(0, param_set(TRACE_INSTANCE "/events/iommu_uapi/enable", 0));
+	EXPECT_EQ(0, rmdir(TRACE_INSTANCE));
+}
+
 /* Devices fail faster than anybody can read; the count is exact */
 TEST_F(fault, flood)
 {

@@ -169,6 +169,22 @@ TEST_F(table, dma)
 	test_err_unbind_table(ENOENT, self->scope);
 }
 
+/* Devices of one group cannot be told apart */
+TEST_F(table, shared_group)
+{
+	ASSERT_DONE(vmm_add_device(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 3));
+	ASSERT_DONE(vmm_add_device(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 4));
+	test_err_bind_table(EPERM, device_scope(&self->vmm, 3), translate());
+	test_err_bind_table(EPERM, device_scope(&self->vmm, 4), translate());
+	test_err_bind_table(EPERM, container_scope(&self->vmm), translate());
+	EXPECT_EQ(0, mock_stats(DEV(0)).bonds);
+	test_dma(DEV(3), NO_PASID, self->page0, self->page0);
+	test_stage2_alone(DEV(0));
+	/* The others are still good for it */
+	test_cmd_bind_table(device_scope(&self->vmm, 0), translate());
+	test_all_spaces(DEV(0));
+}
+
 /* A descriptor that is made later needs no call at all */
 TEST_F(table, new_descriptor)
 {
