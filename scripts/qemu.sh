@@ -2,11 +2,13 @@
 # Build the QEMU that emulates nested translation on VT-d: the Debian source package
 # and patches/qemu on top. Prints nothing when it is there already.
 #
-#   scripts/qemu.sh [tree]
+#   scripts/qemu.sh [tree|test]
 #
 # Result: build/qemu/qemu-system-x86_64, built once for each combination of source
 # and patches. tree: build/qemu/src as a git tree with one commit for each patch, to
-# work on the patches (git format-patch writes them back).
+# work on the patches (git format-patch writes them back). test: run QEMU's own tests
+# of its intel-iommu and those of the test device, which use the IOMMU without any
+# kernel, and print the results (lib.sh: result).
 # QEMU_SOURCE=directory takes the source from there. QEMU_VTD=program, in the
 # environment, is used as it is by whoever needs this QEMU: nothing is built then.
 . "$(dirname "$0")/lib.sh"
@@ -16,6 +18,7 @@ QPATCHES=$TOP/patches/qemu
 # The version that the patches are made for, and the oldest one to try them on
 WANT=1:10.2.2+ds-1
 LEAST=1:10.2
+QTESTS="tests/qtest/intel-iommu-test tests/qtest/pcie-dma-testdev-test"
 
 patch_names()
 {
@@ -115,6 +118,31 @@ git_tree()
 	done
 }
 
+# qtests: as built together with the emulator. They take the architecture from its
+# name, and have no place for arguments.
+qtests()
+{
+	local t log
+
+	mkdir -p "$Q/qtest"
+	printf '#!/bin/sh\nexec "%s" -L /usr/share/seabios -L /usr/share/qemu "$@"\n' \
+		"$Q/qemu-system-x86_64" >"$Q/qtest/qemu-system-x86_64"
+	chmod +x "$Q/qtest/qemu-system-x86_64"
+	for t in $QTESTS; do
+		log=$LOGS/$(basename "$t").log
+		QTEST_QEMU_BINARY=$Q/qtest/qemu-system-x86_64 \
+			timeout 120 "$Q/build/$t" --tap -k >"$log" 2>&1 ||
+			echo "not ok 0 $t ended with status $?" >>"$log"
+		result "$(grep '^ok ' "$log" | grep -vc '# SKIP')" "$(grep -c '^not ok ' "$log")" \
+			"$(grep -c '^ok .*# SKIP' "$log")" "QEMU's $(basename "$t")"
+	done
+}
+
+if [ "${1:-}" = test ]; then
+	[ -x "$Q/build/${QTESTS##* }" ] || die "QEMU_VTD=$QEMU_VTD: not built here, and no tests"
+	qtests
+	exit 0
+fi
 if [ "${1:-}" != tree ] && [ "$QEMU_VTD" != "$Q/qemu-system-x86_64" ]; then
 	[ -x "$(command -v "$QEMU_VTD")" ] || die "QEMU_VTD=$QEMU_VTD: no program"
 	exit 0
@@ -144,7 +172,8 @@ note "building $(basename "${tar:-$QEMU_SOURCE}") with $(patch_names | wc -l) pa
 apply
 rm -rf "$Q/build" "$Q/.built"
 configure
+# shellcheck disable=SC2086 # two of them
 must "building qemu" "$LOGS/qemu-build.log" \
-	ninja -C "$Q/build" -j"$JOBS" qemu-system-x86_64
+	ninja -C "$Q/build" -j"$JOBS" qemu-system-x86_64 $QTESTS
 cp "$Q/build/qemu-system-x86_64" "$Q/qemu-system-x86_64"
 echo "$id" >"$Q/.built"

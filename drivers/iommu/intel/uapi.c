@@ -99,7 +99,7 @@
 			 BIT_ULL(47) |	/* FLTS */	\
 			 BIT_ULL(48))	/* SMPWC */
 
-/* Fault record: VT-d 4.1 section 11.4.14.2, the upper half of the 128 bits */
+/* Fault record: VT-d 4.1 section 11.4.7.6, the upper half of the 128 bits */
 #define FRCD_SID	GENMASK_ULL(15, 0)
 #define FRCD_T2		BIT_ULL(28)
 #define FRCD_PRIV	BIT_ULL(29)
@@ -307,6 +307,7 @@ intel_uapi_make_iotlb(struct qi_desc *descs,
 	unsigned int i, n = 0;
 	bool leaf;
 
+	/* By VT-d 4.1 section 11.4.2 first-stage invalidations have no such limits. */
 	if (cap_pgsel_inv(target->cap))
 		n = intel_uapi_get_blocks(blocks, inv,
 					  min(cap_max_amask_val(target->cap),

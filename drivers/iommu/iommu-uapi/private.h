@@ -39,7 +39,7 @@
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
 
-/* PCIe 6.0 section 6.20.2.1: a PASID has 20 bits */
+/* PCIe 6.0 section 6.20.2.2: a PASID has 20 bits */
 #define IOMMU_UAPI_PASID_BITS	20
 #define IOMMU_UAPI_NR_PASIDS	BIT(IOMMU_UAPI_PASID_BITS)
 

@@ -647,8 +647,9 @@ static void arm_smmu_uapi_write_ste(struct arm_smmu_master *master,
 /*
  * Change the stream table entry. As in an attach, ATS of the device is off
  * whenever EATS is, and invalidations reach the device TLB by both kinds of
- * address while it may have entries of both. A device whose ATS is off has
- * forgotten what it had cached (PCIe 6.0, section 10.5.1.3), and need not answer.
+ * address while it may have entries of both. A device whose ATS is off uses nothing
+ * of what it had cached, has forgotten it when ATS is on again (PCIe 6.0, "Implicit
+ * Invalidation Events"), and need not answer.
  */
 static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 				 struct arm_smmu_domain *stage2,

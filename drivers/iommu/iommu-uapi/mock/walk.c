@@ -3,9 +3,9 @@
  * Mock hardware of the IOMMU user API: stage-1 walks
  *
  * VT-d: Intel Virtualization Technology for Directed I/O, rev. 4.1, sections
- * 3.6 (first-stage translation) and 9.9 (entry formats).
- * SMMUv3: Arm IHI 0070, section 5.4 (context descriptor), and the Arm
- * Architecture Reference Manual, chapter D8 (VMSAv8-64), 4 KiB granule.
+ * 3.6 (first-stage translation) and 9.7 (entry formats).
+ * SMMUv3: Arm IHI 0070, section 5.4 (context descriptor), and the VMSAv8-64
+ * translation table descriptors of the Arm architecture, 4 KiB granule.
  */
 #include <linux/align.h>
 #include <linux/bitfield.h>

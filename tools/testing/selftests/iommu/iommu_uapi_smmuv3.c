@@ -922,8 +922,8 @@ TEST_F(smmuv3, msi_window_is_visible)
 }
 
 /*
- * NVM Express, section 3.1 and 5.17: an admin command by a queue in memory. All that
- * the controller touches, it touches by guest-virtual address.
+ * NVM Express, controller registers and Identify: an admin command by a queue in
+ * memory. All that the controller touches, it touches by guest-virtual address.
  */
 #define NVME_CC			0x14
 #define NVME_CSTS		0x1c

@@ -341,7 +341,7 @@ struct guest_pt {
 	__u64 root;
 };
 
-/* VT-d specification, section 9.3 */
+/* VT-d specification, section 9.7 */
 #define VTD_P			(1ULL << 0)
 #define VTD_W			(1ULL << 1)
 #define VTD_U			(1ULL << 2)
@@ -351,7 +351,7 @@ struct guest_pt {
 #define VTD_RW			(VTD_P | VTD_W | VTD_U)
 #define VTD_RO			(VTD_P | VTD_U)
 
-/* Arm ARM, section D8.3 */
+/* VMSAv8-64 translation table descriptors */
 #define ARM_VALID		(1ULL << 0)
 #define ARM_TABLE		(1ULL << 1)	/* in the last level: page */
 #define ARM_EL0			(1ULL << 6)

@@ -40,7 +40,7 @@
 /* Where interrupts go: no address to a request without PASID */
 #define MSI_WINDOW	0xfee00000ULL
 
-/* VT-d specification, section 9.3: extended accessed */
+/* VT-d specification, section 9.7: extended accessed */
 #define VTD_EA		(1ULL << 10)
 
 /* Sections 11.4.2 and 11.4.3: capability and extended capability register */
