@@ -442,7 +442,8 @@ again:
 		goto again;
 	}
 
-	if (ret == -ETIMEDOUT) {
+	/* Without an invalidation of its TLB it was not this device. */
+	if (ret == -ETIMEDOUT && dev_tlb && target.ats) {
 		if (atomic_inc_return(&info->inv_timeouts) >= INTEL_UAPI_MAX_TIMEOUTS &&
 		    !dev_tlb_is_off(info))
 			qi_kill_ats(info);
@@ -605,6 +606,7 @@ static void intel_uapi_drain_faults(struct intel_iommu *iommu)
 	mutex_lock(&intel_uapi_drain_lock);
 	dmar_fault(iommu->irq, iommu);
 	synchronize_irq(iommu->irq);
+	flush_work(&iommu->fault_work);
 	mutex_unlock(&intel_uapi_drain_lock);
 }
 
