@@ -418,12 +418,21 @@ static void open_container(void)
 	      "page tables can be bound");
 }
 
-static void make_guest(void)
+static void make_guest(__u64 page)
 {
+	char text[] = "by stage 2 alone";
+	struct outcome out;
+
 	step("Give the guest memory (stage 2, the host's)");
 	show("guest-physical", "%#llx, %llu KiB", GUEST_RAM,
 	     GUEST_RAM_SIZE >> 10);
 	show("is host-virtual", "%p", vmm.ram);
+	out = hw->dma(&vmm, true, false, NO_PASID, page, text, sizeof(text));
+	show("the device writes", "at guest-physical %#llx: %s",
+	     (unsigned long long)page, out.text);
+	show("found", "\"%.32s\"", (char *)guest_ptr(&vmm, page));
+	check(out.done && !strcmp(guest_ptr(&vmm, page), text),
+	      "without a guest's table the device reaches guest memory");
 
 	step("Allocate a PASID");
 	if (!_test_cmd_pasid_alloc(vmm.container, 1, UINT_MAX, &pasid)) {
@@ -662,8 +671,8 @@ static void page_fault(__u64 page)
 		give_up("cannot open the fault file descriptor");
 	show_entry(VA_LATER);
 	out = hw->dma(&vmm, false, false, pasid, VA_LATER, buf, 4);
-	show("the device reads", "nothing: %s", out.text);
-	check(!out.done, "the device is stopped");
+	show("the device reads", "%s: %s", *buf ? buf : "nothing", out.text);
+	check(!out.done && !*buf, "the device is stopped");
 	if (_test_cmd_fault_read(fault, &record))
 		give_up("no fault was reported");
 	show("a fault is reported", "%s, address %#llx, for %s%s",
@@ -833,8 +842,8 @@ int main(int argc, char **argv)
 	printf("Linux %s on %s, %s\n", uts.release, uts.machine, hw->name);
 
 	open_container();
-	make_guest();
 	page = guest_page(&vmm);
+	make_guest(page);
 	other = guest_page(&vmm);
 	later = guest_page(&vmm);
 	bind_page_table(page);
