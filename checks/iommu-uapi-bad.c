@@ -59,6 +59,12 @@ static int bad_unread(struct bond *bond)
 	return 0;
 }
 
+static int bad_queue(struct intel_iommu *iommu, struct qi_desc *desc)
+{
+	qi_submit_sync(iommu, desc, 1, 0);			/* BAD */
+	return 0;
+}
+
 static int bad_overwritten(struct bond *bond)
 {
 	int ret;

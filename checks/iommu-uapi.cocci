@@ -6,7 +6,8 @@
 ///     variable whose type is a wrapper structure of VFIO. The mock's devices
 ///     take commands of their own, which are no payloads.
 ///  2. The result of an invalidation is never dropped: a failed invalidation
-///     that is reported as success breaks isolation.
+///     that is reported as success breaks isolation. Nor is that of a hardware
+///     queue that it has gone to.
 ///
 // Confidence: High
 // Options: --no-includes --include-headers
@@ -49,7 +50,7 @@ if not p[0].file.endswith("/copy.c") and "/mock/" not in p[0].file:
 // ------------------------------------------------------- dropped results
 
 @returns_nothing@
-identifier f =~ "^(?!trace_).*invalidat";
+identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit)";
 @@
  void f(...)
  {
@@ -63,7 +64,7 @@ voids.add(f)
 
 // A call that is a whole statement, with or without a cast to void
 @dropped@
-identifier f =~ "^(?!trace_).*invalidat";
+identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit)";
 expression x;
 position p;
 @@
@@ -88,7 +89,7 @@ if f not in voids:
 
 // Kept in a variable that is written again, or never read
 @overwritten@
-identifier f =~ "^(?!trace_).*invalidat";
+identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit)";
 expression x, e;
 local idexpression r;
 position p;
@@ -109,7 +110,7 @@ f << overwritten.f;
 say(p, "the result of %s is overwritten unread" % f)
 
 @unread@
-identifier f =~ "^(?!trace_).*invalidat";
+identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit)";
 expression x;
 constant c;
 local idexpression r;

@@ -88,8 +88,8 @@ check_cocci()
 
 	log=$STATIC/own-cocci.log
 	# shellcheck disable=SC2046
-	own_cocci $(find "$dir/drivers/iommu/iommu-uapi" "$dir"/drivers/vfio/vfio_iommu_nesting.c \
-		-name '*.[ch]' ! -name '*kunit*' 2>/dev/null) >"$log"
+	own_cocci $(our_sources | grep '^drivers/' | grep -v -e kunit -e '[-_]test\.c$' |
+		sed "s|^|$dir/|") >"$log"
 	verdict "our semantic patch: one copy step, no dropped invalidation" "$log"
 
 	grep -n '/\* BAD' "$TOP/checks/iommu-uapi-bad.c" | cut -d: -f1 | sort -u >"$STATIC/bad.want"
