@@ -91,6 +91,16 @@ one_stage_vtd()
 	done
 }
 
+# A VT-d of 256 domain ids, of which one guest must not take all
+few_ids_vtd()
+{
+	rm -f "$LOGS/guest-x86_64-vtd-test/summary"
+	HW=vtd VTD=x-nested=on,x-pri=on,x-domain-id-bits=8 LIMIT=300 \
+		"$TOP/scripts/guest.sh" x86_64 normal test \
+		test=iommu_uapi_vtd args=-t,domain_ids || true
+	keep x86_64-vtd-test
+}
+
 # The page of make run, which compares what it prints with what it expects
 demonstration()
 {
@@ -157,7 +167,7 @@ programs()
 kernel=$TOP/scripts/kernel.sh
 
 if [ -z "$full" ]; then
-	steps 21
+	steps 22
 	step "packages and kernel tree"
 	prepare
 	part "QEMU with nested translation on VT-d" "$TOP/scripts/qemu.sh"
@@ -169,6 +179,7 @@ if [ -z "$full" ]; then
 	part "x86_64 guest: all tests but VT-d's" guest x86_64 normal 900 not=iommu_uapi_vtd
 	part "x86_64 guest: VT-d" guest_vtd normal 600 own=iommu_uapi_vtd
 	part "x86_64 guest: VT-d with one stage" one_stage_vtd
+	part "x86_64 guest: VT-d with few domain ids" few_ids_vtd
 	part "x86_64 debug kernel" "$kernel" x86_64 debug
 	part "x86_64 debug guest: all tests but VT-d's" guest x86_64 debug 2400 not=iommu_uapi_vtd
 	part "x86_64 debug guest: VT-d" guest_vtd debug 1200 own=iommu_uapi_vtd

@@ -158,7 +158,7 @@ static int hw_thread(void *data)
 	while (!kthread_should_stop()) {
 		preempt_disable();
 		/* After that come the test's settings: see submit() */
-		while (smp_load_acquire(&hw->wanted)) {
+		while (smp_load_acquire(&hw->wanted) && !kthread_should_stop()) {
 			WRITE_ONCE(hw->running, true);
 			fetch(hw);
 			cpu_relax();
@@ -175,6 +175,8 @@ static int submit(struct fake_hw *hw, struct qi_desc *desc, unsigned int count,
 {
 	int ret;
 
+	/* Written, but the hardware had no time to see it */
+	set_reg(hw, DMAR_FSTS_REG, 0);
 	/* What the hardware is to do is there before it begins: hw_thread() */
 	smp_store_release(&hw->wanted, true);
 	while (!READ_ONCE(hw->running))

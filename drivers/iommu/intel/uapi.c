@@ -403,6 +403,17 @@ unsigned int intel_uapi_make_descs(struct qi_desc *descs,
 	return n;
 }
 
+/* qi_submit_sync() puts one in the place of what has timed out. */
+static unsigned int intel_uapi_count_waits(const struct qi_desc *descs,
+					   unsigned int n)
+{
+	unsigned int i, waits = 0;
+
+	for (i = 0; i < n; i++)
+		waits += (descs[i].qw0 & GENMASK_ULL(3, 0)) == QI_IWD_TYPE;
+	return waits;
+}
+
 static int intel_uapi_invalidate(struct iommu_uapi_bond *bond,
 				 const struct iommu_cache_invalidate_info *inv)
 {
@@ -421,7 +432,7 @@ static int intel_uapi_invalidate(struct iommu_uapi_bond *bond,
 	};
 	bool dev_tlb = inv->cache & IOMMU_CACHE_INV_TYPE_DEV_IOTLB;
 	struct qi_desc descs[INTEL_UAPI_MAX_DESCS];
-	unsigned int n;
+	unsigned int n, waits;
 	int ret;
 
 	/* Nobody would tell that it has not been done. */
@@ -435,6 +446,7 @@ static int intel_uapi_invalidate(struct iommu_uapi_bond *bond,
 
 again:
 	n = intel_uapi_make_descs(descs, &target, inv);
+	waits = intel_uapi_count_waits(descs, n);
 	ret = n ? qi_submit_sync(iommu, descs, n, QI_OPT_BOUNDED) : 0;
 	/* A reset may have brought ATS back before the IOTLB was done. */
 	if (!ret && dev_tlb && !target.ats && !dev_tlb_is_off(info)) {
@@ -442,8 +454,8 @@ again:
 		goto again;
 	}
 
-	/* Without an invalidation of its TLB it was not this device. */
-	if (ret == -ETIMEDOUT && dev_tlb && target.ats) {
+	/* Others may have taken the time, with nothing of this device given up. */
+	if (ret == -ETIMEDOUT && intel_uapi_count_waits(descs, n) > waits) {
 		if (atomic_inc_return(&info->inv_timeouts) >= INTEL_UAPI_MAX_TIMEOUTS &&
 		    !dev_tlb_is_off(info))
 			qi_kill_ats(info);

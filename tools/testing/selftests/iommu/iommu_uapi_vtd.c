@@ -961,9 +961,65 @@ TEST_F(vtd_bind, quota)
 	test_stopped(requester(&self->g, 0, pasid, 0), VA, self->g.page[0]);
 }
 
+/* Domain ids of the unit: "supported" or "used" */
+static long domain_ids(const char *which)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path),
+		 "/sys/class/iommu/dmar0/intel-iommu/domains_%s", which);
+	return param_get(path);
+}
+
+/* Bind one PASID after the other until something is missing; returns how many */
+static long bind_all(struct guest *g, int n, long max)
+{
+	long bound;
+	__u32 pasid;
+
+	for (bound = 0; bound < max; bound++)
+		if (guest_pasid(g, &pasid) ||
+		    _test_cmd_bind(device_scope(&g->vmm, n), &g->pt, pasid))
+			break;
+	return bound;
+}
+
+/* Nobody takes them all, and none is lost. */
+TEST_F(vtd_bind, domain_ids)
+{
+	long all = domain_ids("supported"), used = domain_ids("used");
+	struct guest other;
+
+	ASSERT_LT(0, used);
+	test_cmd_bind(DEVICE, &self->g.pt, self->pasid);
+	EXPECT_EQ(used + 1, domain_ids("used"));
+	test_cmd_unbind(DEVICE, self->pasid);
+	EXPECT_EQ(used, domain_ids("used"));
+	/* Stage 2 keeps its own, which it needs again afterwards. */
+	test_cmd_bind(DEVICE, &self->g.pt, NO_PASID);
+	EXPECT_EQ(used + 1, domain_ids("used"));
+	test_cmd_unbind(DEVICE, NO_PASID);
+	EXPECT_EQ(used, domain_ids("used"));
+
+	/* Only a unit of a few ids runs out of them before the quota does. */
+	if (all > 1024)
+		return;
+	EXPECT_EQ(all / 4, bind_all(&self->g, 0, all));
+	EXPECT_EQ(ENOSPC, errno);
+	ASSERT_EQ(0, guest_open(&other, 1));
+	EXPECT_EQ(all / 4, bind_all(&other, 1, all));
+	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_GE(all - all / 4, domain_ids("used"));
+	guest_close(&other);
+	test_cmd_pasid_free(self->g.vmm.container, 1, UINT_MAX);
+	EXPECT_EQ(used, domain_ids("used"));
+	test_reaches_raw(0, self->g.page[1]);
+}
+
 TEST_F_TIMEOUT(vtd_bind, hundred_rounds, 120)
 {
 	__u32 pasids[] = { self->pasid, NO_PASID };
+	long used = domain_ids("used");
 	int i;
 
 	for (i = 0; i < 200; i++) {
@@ -975,6 +1031,7 @@ TEST_F_TIMEOUT(vtd_bind, hundred_rounds, 120)
 		test_cmd_unbind(DEVICE, req.pasid);
 		test_writes_not(req, VA, self->g.page[0]);
 	}
+	EXPECT_EQ(used, domain_ids("used"));
 	test_reaches_raw(0, self->g.page[1]);
 }
 
