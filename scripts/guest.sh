@@ -138,7 +138,7 @@ fi
 tr -d '\r' <"$dir/results" | awk -f "$TOP/scripts/tap.awk" >"$dir/summary" 2>"$dir/failures"
 if [ -n "$problem" ]; then
 	echo "0 1 0 guest ($problem)" >>"$dir/summary"
-	last=$(grep -aE '^@@ begin|^#? *(# +RUN|# selftests:)' "$dir/results" | tail -n 1)
+	last=$(grep -aE '^@@ begin|^#? *(# +RUN|# selftests:)' "$dir/results" | tail -n 1) || true
 	echo "$problem${last:+; last seen: $last}" >>"$dir/failures"
 fi
 # The guest has all that the tests want, but for 32-bit programs: iommufd takes none.
