@@ -1291,6 +1291,95 @@ FIXTURE_TEARDOWN(vtd_two)
 	guest_close(&self->g);
 }
 
+/* Any allocation of this thread may fail from now on; false if the kernel cannot */
+static bool fail_any(void)
+{
+	return !param_write("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") &&
+	       !param_write("/sys/kernel/debug/failslab/verbose", "0");
+}
+
+/* The @nth one does; 0: none. Returns what was left of the number before. */
+static int fail_nth(int fd, int nth)
+{
+	char was[16] = {}, buf[16];
+	int len = snprintf(buf, sizeof(buf), "%d", nth);
+
+	if (pread(fd, was, sizeof(was) - 1, 0) < 0)
+		was[0] = 0;
+	while (pwrite(fd, buf, len, 0) != len)
+		;
+	return atoi(was);
+}
+
+static void guest_remove(struct guest *g, int n)
+{
+	testdev_stop(&g->dev[n]);
+	close_fd(&g->vmm.dev[n]);
+	close_fd(&g->vmm.group[n]);
+}
+
+/*
+ * Whatever memory is missing for device 1, what device 0 has in the IOTLB goes when
+ * it is unmapped.
+ */
+TEST_F_TIMEOUT(vtd_two, no_memory, 120)
+{
+	struct requester raw = requester(&self->g, 0, NO_PASID, 0);
+	enum { ADD, BIND, BIND_NO_PASID, NR } call;
+	volatile __u64 *page;
+	bool injected;
+	int fd, nth;
+
+	fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (fd < 0 || !fail_any())
+		SKIP(return, "fault injection is not enabled in the kernel");
+	page = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE,
+		    MAP_ANONYMOUS | MAP_SHARED | MAP_POPULATE, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)page);
+	for (call = ADD; call < NR; call++) {
+		injected = true;
+		if (call != ADD)
+			ASSERT_EQ(0, guest_add(&self->g, 1, false));
+		for (nth = 1; injected; nth++) {
+			__u32 pasid = call == BIND ? self->pasid[1] : NO_PASID;
+			__u64 value = fresh_value();
+			int ret;
+
+			ASSERT_GT(1000, nth);
+			ASSERT_DONE(map_page(&self->g.vmm, (void *)page, GPA_HOLE));
+			ASSERT_EQ(TESTDEV_DONE, device_write(raw, GPA_HOLE, value));
+			ASSERT_EQ(value, *page);
+			fail_nth(fd, nth);
+			if (call == ADD)
+				ret = guest_add(&self->g, 1, false);
+			else
+				ret = _test_cmd_bind(SCOPE(1), &self->pt, pasid);
+			injected = !fail_nth(fd, 0);
+			EXPECT_TRUE(!ret || injected);
+			ASSERT_DONE(unmap_page(&self->g.vmm, GPA_HOLE));
+			EXPECT_TRUE(is_stopped(device_write(raw, GPA_HOLE,
+							    fresh_value())));
+			EXPECT_EQ(value, *page);
+			if (call == ADD) {
+				guest_remove(&self->g, 1);
+			} else if (!ret) {
+				test_reaches(requester(&self->g, 1, pasid, 0), VA,
+					     self->g.page[1]);
+				test_cmd_unbind(SCOPE(1), pasid);
+			} else {
+				test_stopped(requester(&self->g, 1, pasid, 0), VA,
+					     self->g.page[1]);
+			}
+		}
+		/* The last one was without, and before it there were some. */
+		EXPECT_LT(2, nth);
+		if (call != ADD)
+			guest_remove(&self->g, 1);
+	}
+	munmap((void *)page, SZ_4K);
+	close(fd);
+}
+
 TEST_F(vtd_two, one_container)
 {
 	__u32 spare[2] = { NO_PASID, self->pasid[0] };
