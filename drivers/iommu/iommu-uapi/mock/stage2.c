@@ -154,14 +154,16 @@ static int mem_load(struct mock_mem *mem, u64 gpa, u64 *val)
 static int mem_update(struct mock_mem *mem, u64 gpa, u64 old, u64 new)
 {
 	struct mock_stage2 *stage2 = container_of(mem, struct mock_stage2, mem);
+	/* Some architectures cast in cmpxchg64(), as only these types allow. */
+	u64 was = (__force u64)cpu_to_le64(old);
+	u64 is = (__force u64)cpu_to_le64(new);
 	int ret = -EFAULT;
-	__le64 *entry;
+	u64 *entry;
 
 	down_read(&stage2->lock);
 	entry = locate(stage2, gpa, IOMMU_READ | IOMMU_WRITE);
 	if (entry)
-		ret = cmpxchg64(entry, cpu_to_le64(old), cpu_to_le64(new)) ==
-		      cpu_to_le64(old) ? 0 : -EAGAIN;
+		ret = cmpxchg64(entry, was, is) == was ? 0 : -EAGAIN;
 	up_read(&stage2->lock);
 	return ret;
 }
