@@ -20,29 +20,14 @@
 
 #define IOTLB		IOMMU_CACHE_INV_TYPE_IOTLB
 
-#define DEBUGFS		"/sys/kernel/debug/"
-
 /* More than there are on any way, so that a loop without end is found */
 #define MAX_NTH		1000
 
 static bool have_fault_injection;
 
-/* Any allocation may fail, and that is no news for the kernel's log */
 static __attribute__((constructor)) void setup_fault_injection(void)
 {
-	static const char *const settings[][2] = {
-		{ DEBUGFS "failslab/ignore-gfp-wait", "N" },
-		{ DEBUGFS "failslab/verbose", "0" },
-		{ DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N" },
-		{ DEBUGFS "fail_page_alloc/min-order", "0" },
-		{ DEBUGFS "fail_page_alloc/verbose", "0" },
-	};
-	unsigned int i;
-
-	have_fault_injection = true;
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		if (param_write(settings[i][0], settings[i][1]))
-			have_fault_injection = false;
+	have_fault_injection = inject_setup();
 }
 
 #define fail_nth_test	FIXTURE_DATA(fail_nth)
@@ -83,7 +68,7 @@ FIXTURE_SETUP(fail_nth)
 	if (!have_fault_injection)
 		SKIP(return, "fault injection is not enabled in the kernel");
 	self->fault = -1;
-	self->nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	self->nth_fd = inject_open();
 	ASSERT_LE(0, self->nth_fd);
 	ASSERT_EQ(0, param_set(PARAM_MOCK("lack"), 0));
 	ASSERT_EQ(0, param_set(PARAM_MOCK("grow"), 0));
@@ -120,26 +105,6 @@ static void open_devices(struct __test_metadata *_metadata,
 				      container_scope(&self->vmm);
 }
 
-static void nth_write(fail_nth_test *self, unsigned int nth)
-{
-	char buf[16];
-	int len = snprintf(buf, sizeof(buf), "%u", nth);
-
-	/* That may fail like everything else */
-	while (pwrite(self->nth_fd, buf, len, 0) != len)
-		;
-}
-
-/* End it. Returns whether something has failed. */
-static bool nth_stop(fail_nth_test *self)
-{
-	char buf[16] = {};
-	ssize_t ret = pread(self->nth_fd, buf, sizeof(buf) - 1, 0);
-
-	nth_write(self, 0);
-	return ret > 0 && !atoi(buf);
-}
-
 /*
  * A call and its surroundings
  *
@@ -170,10 +135,10 @@ static unsigned int sweep(struct __test_metadata *_metadata,
 
 	for (nth = 1; nth < MAX_NTH; nth++) {
 		ASSERT_EQ(0, step->prepare ? step->prepare(self) : 0);
-		nth_write(self, nth);
+		inject_start(self->nth_fd, nth);
 		ret = step->call(self);
 		err = errno;
-		injected = nth_stop(self);
+		injected = inject_stop(self->nth_fd);
 
 		if (ret) {
 			/* It failed, so there must have been a reason */
@@ -219,10 +184,10 @@ static void no_allocations(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, prepare ? prepare(self) : 0);
 	ASSERT_EQ(0, call(self));
 	ASSERT_EQ(0, prepare ? prepare(self) : 0);
-	nth_write(self, 1);
+	inject_start(self->nth_fd, 1);
 	ret = call(self);
 	err = errno;
-	injected = nth_stop(self);
+	injected = inject_stop(self->nth_fd);
 	EXPECT_EQ(0, ret) {
 		TH_LOG("%s: %s", name, strerror(err));
 	}

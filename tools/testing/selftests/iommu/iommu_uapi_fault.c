@@ -1268,7 +1268,7 @@ TEST_F(fault, trace)
 	test_traced("iommu_uapi_page_request: %s", "dev=");
 	test_traced("grpid=9 nr=1 last addr=%#llx perm=%#x", VA_A, PERM_R);
 	test_traced("grpid=9 code=%u", INVALID);
-	test_traced("pasid=%u cache=%#x granularity=%u addr=%#llx size=%#x ret=0",
+	test_traced("pasid=%u cache=%#x granularity=%u addr=%#llx size=%#llx ret=0",
 		    self->pasid, IOMMU_CACHE_INV_TYPE_IOTLB,
 		    IOMMU_INV_GRANU_ADDR, VA_B, 3 * SZ_4K);
 	test_traced("reason=%u flags=", IOMMU_FAULT_REASON_PTE_FETCH);

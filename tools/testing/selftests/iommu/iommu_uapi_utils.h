@@ -94,6 +94,57 @@ static long param_get(const char *path)
 }
 
 /*
+ * Failing allocations, of slab and pages, in a thread of its own. Any may fail, and
+ * that is no news for the kernel's log; false if the kernel cannot do it.
+ */
+static bool inject_setup(void)
+{
+	static const char *const settings[][2] = {
+		{ "failslab/ignore-gfp-wait", "N" },
+		{ "failslab/verbose", "0" },
+		{ "fail_page_alloc/ignore-gfp-wait", "N" },
+		{ "fail_page_alloc/min-order", "0" },
+		{ "fail_page_alloc/verbose", "0" },
+	};
+	char path[80];
+	size_t i;
+
+	for (i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s",
+			 settings[i][0]);
+		if (param_write(path, settings[i][1]))
+			return false;
+	}
+	return true;
+}
+
+static int inject_open(void)
+{
+	return open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+}
+
+/* The @nth allocation from now on fails; 0: none */
+static void inject_start(int fd, unsigned int nth)
+{
+	char buf[16];
+	int len = snprintf(buf, sizeof(buf), "%u", nth);
+
+	/* That may fail like everything else */
+	while (pwrite(fd, buf, len, 0) != len)
+		;
+}
+
+/* End it. Returns whether something has failed. */
+static bool inject_stop(int fd)
+{
+	char buf[16] = {};
+	ssize_t ret = pread(fd, buf, sizeof(buf) - 1, 0);
+
+	inject_start(fd, 0);
+	return ret > 0 && !atoi(buf);
+}
+
+/*
  * The harness runs each test in a process of its own and kills it if it takes
  * too long. The process that outlives them all puts the parameters back.
  */

@@ -1291,26 +1291,6 @@ FIXTURE_TEARDOWN(vtd_two)
 	guest_close(&self->g);
 }
 
-/* Any allocation of this thread may fail from now on; false if the kernel cannot */
-static bool fail_any(void)
-{
-	return !param_write("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") &&
-	       !param_write("/sys/kernel/debug/failslab/verbose", "0");
-}
-
-/* The @nth one does; 0: none. Returns what was left of the number before. */
-static int fail_nth(int fd, int nth)
-{
-	char was[16] = {}, buf[16];
-	int len = snprintf(buf, sizeof(buf), "%d", nth);
-
-	if (pread(fd, was, sizeof(was) - 1, 0) < 0)
-		was[0] = 0;
-	while (pwrite(fd, buf, len, 0) != len)
-		;
-	return atoi(was);
-}
-
 static void guest_remove(struct guest *g, int n)
 {
 	testdev_stop(&g->dev[n]);
@@ -1330,8 +1310,8 @@ TEST_F_TIMEOUT(vtd_two, no_memory, 120)
 	bool injected;
 	int fd, nth;
 
-	fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	if (fd < 0 || !fail_any())
+	fd = inject_open();
+	if (fd < 0 || !inject_setup())
 		SKIP(return, "fault injection is not enabled in the kernel");
 	page = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE,
 		    MAP_ANONYMOUS | MAP_SHARED | MAP_POPULATE, -1, 0);
@@ -1349,12 +1329,12 @@ TEST_F_TIMEOUT(vtd_two, no_memory, 120)
 			ASSERT_DONE(map_page(&self->g.vmm, (void *)page, GPA_HOLE));
 			ASSERT_EQ(TESTDEV_DONE, device_write(raw, GPA_HOLE, value));
 			ASSERT_EQ(value, *page);
-			fail_nth(fd, nth);
+			inject_start(fd, nth);
 			if (call == ADD)
 				ret = guest_add(&self->g, 1, false);
 			else
 				ret = _test_cmd_bind(SCOPE(1), &self->pt, pasid);
-			injected = !fail_nth(fd, 0);
+			injected = inject_stop(fd);
 			EXPECT_TRUE(!ret || injected);
 			ASSERT_DONE(unmap_page(&self->g.vmm, GPA_HOLE));
 			EXPECT_TRUE(is_stopped(device_write(raw, GPA_HOLE,
