@@ -117,13 +117,14 @@ static void page_requests_put(struct iommu_uapi_bond *bond)
 		WARN_ON(iommu_dev_disable_feature(udev->dev, IOMMU_DEV_FEAT_IOPF));
 }
 
+/* Before the hardware has it, so that invalidations do not miss it */
 static int bond_insert(struct iommu_uapi_bond *bond)
 {
 	struct iommu_uapi_dev *udev = bond->udev;
 	int ret;
 
 	if (bond->table) {
-		udev->table = bond;
+		WRITE_ONCE(udev->table, bond);
 		return 0;
 	}
 
@@ -141,7 +142,7 @@ static void bond_erase(struct iommu_uapi_bond *bond)
 	struct iommu_uapi_dev *udev = bond->udev;
 
 	if (bond->table) {
-		udev->table = NULL;
+		WRITE_ONCE(udev->table, NULL);
 		return;
 	}
 	xa_erase(&udev->bonds, bond->pasid);
@@ -456,13 +457,13 @@ static int bind_table_new(struct iommu_uapi_dev *udev,
 		kfree(bond);
 		return ret;
 	}
+	bond_insert(bond);
 	ret = udev->ops->bind_pasid_table(bond, cfg);
 	if (ret) {
 		end_bond(bond);
 		return ret;
 	}
 
-	bond_insert(bond);
 	udev->cfg = *cfg;
 	return 0;
 }

@@ -2,9 +2,10 @@
 /*
  * IOMMU user API: cache invalidation
  *
- * The hot path of the API. It takes no lock of the context, and of each device
- * only the reader's side of a lock that is held for writing while that device's
- * own bindings change. It allocates nothing.
+ * The hot path of the API. It takes no lock of the context, and only of devices
+ * that have, or are about to have, what a request is about the reader's side of a
+ * lock that is held for writing while that device's own bindings change. It
+ * allocates nothing.
  *
  * There is no way to tell a guest that its invalidation has failed, so each
  * error has to reach the caller, who then must not report completion.
@@ -119,12 +120,33 @@ static int invalidate_locked(struct iommu_uapi_dev *udev,
 	return bond ? invalidate_bond(bond, inv) : invalidate_pgtbls(udev, inv);
 }
 
+/*
+ * Whether a request concerns a device. Asked without its lock, which a bind of
+ * something else may hold for long: a binding is here before the hardware has it,
+ * and until the hardware has forgotten it.
+ */
+static bool concerns(struct iommu_uapi_dev *udev, const struct selector *sel)
+{
+	/*
+	 * The guest has changed its tables, then asked. Hardware that is given a
+	 * binding which is not seen here has to find them changed.
+	 */
+	smp_mb();
+	if (READ_ONCE(udev->table))
+		return true;
+	return sel->all ? !xa_empty(&udev->bonds) : !!find_bond(udev, sel);
+}
+
 static int invalidate_dev(struct iommu_uapi_dev *udev,
 			  const struct selector *sel,
 			  const struct iommu_cache_invalidate_info *inv,
 			  bool *found)
 {
 	int ret;
+
+	*found = false;
+	if (!concerns(udev, sel))
+		return 0;
 
 	down_read(&udev->lock);
 	ret = invalidate_locked(udev, sel, inv, found);
@@ -159,8 +181,8 @@ static int invalidate_all(struct iommu_uapi_ctx *ctx,
  * @dev: a device of it, or NULL for all
  * @inv: what to invalidate; has passed the copy step
  *
- * May wait for hardware. Calls run in parallel, except with a change of the same
- * device's bindings.
+ * May wait for hardware, and for a change of bindings under way on a device that
+ * has what @inv is about. Otherwise calls run in parallel with all others.
  *
  * Return:
  * * 0: the hardware has confirmed that no stale entry is left of what @inv covers

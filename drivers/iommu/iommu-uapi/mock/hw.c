@@ -144,6 +144,18 @@ int mock_injected_inv(struct mock_client *client)
 }
 
 /**
+ * mock_bind_held() - Take as long to bind as a test wants
+ * @client: device
+ *
+ * Ends as well when the caller is killed.
+ */
+void mock_bind_held(struct mock_client *client)
+{
+	wait_event_killable(client->held,
+			    !atomic_read(&client->inject[MOCK_INJECT_BIND_HELD]));
+}
+
+/**
  * mock_flush() - Drop all that is cached of a stage 1
  * @client: device
  * @nested: the stage 1
@@ -402,6 +414,7 @@ static void client_setup(struct mock_client *client, unsigned int id)
 	mock_tlb_init(&client->devtlb);
 	spin_lock_init(&client->cd_cache.lock);
 	spin_lock_init(&client->psc.lock);
+	init_waitqueue_head(&client->held);
 	spin_lock_init(&client->prq_lock);
 	INIT_LIST_HEAD(&client->prq_pending);
 	INIT_LIST_HEAD(&client->prq_answered);

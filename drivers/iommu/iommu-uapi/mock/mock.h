@@ -275,6 +275,7 @@ void mock_psc_invalidate(struct mock_psc *psc, const struct mock_select *select)
  * @psc: the IOMMU's cached table entries above pages, for the device
  * @spare: by MOCK_INJECT_*: how many operations still succeed
  * @inject: and how many are to fail then
+ * @held: binds that wait for their MOCK_INJECT_BIND_HELD to end
  * @nr_bonds: bindings
  * @invalidations: counter
  * @unrecoverable: counter
@@ -303,6 +304,7 @@ struct mock_client {
 
 	atomic_t spare[MOCK_INJECT_UNRECOVERABLE];
 	atomic_t inject[MOCK_INJECT_UNRECOVERABLE];
+	wait_queue_head_t held;
 	atomic_t nr_bonds;
 	atomic64_t invalidations;
 	atomic64_t unrecoverable;
@@ -328,6 +330,7 @@ unsigned int mock_style_of(struct mock_client *client);
 unsigned int mock_features_of(struct mock_client *client);
 bool mock_injected(struct mock_client *client, unsigned int what);
 int mock_injected_inv(struct mock_client *client);
+void mock_bind_held(struct mock_client *client);
 void mock_flush(struct mock_client *client, const struct mock_nested *nested);
 
 /* uapi.c */

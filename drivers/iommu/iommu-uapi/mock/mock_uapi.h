@@ -146,6 +146,8 @@ struct mock_page_response {
  * @MOCK_INJECT_BIND_ERROR: binds fail with EIO
  * @MOCK_INJECT_ATTACH_ERROR: domains cannot be attached: EIO. A bind attaches one,
  *	and so does an unbind from the requests without PASID: stage 2 alone.
+ * @MOCK_INJECT_BIND_HELD: not an error: binds are in force, but do not return until
+ *	the number is 0 again
  * @MOCK_INJECT_UNRECOVERABLE: not an error: unrecoverable faults are reported
  *	now, with reason UNKNOWN, flag ADDR_VALID, and addresses that count from 0
  *	in steps of 4096. ENOENT without a binding.
@@ -155,6 +157,7 @@ enum mock_inject_what {
 	MOCK_INJECT_INV_ERROR,
 	MOCK_INJECT_BIND_ERROR,
 	MOCK_INJECT_ATTACH_ERROR,
+	MOCK_INJECT_BIND_HELD,
 	MOCK_INJECT_UNRECOVERABLE,
 };
 

@@ -61,6 +61,7 @@ static int attach(struct mock_client *client, struct iommu_uapi_bond *bond,
 	}
 	bond->priv = nested;
 	atomic_inc(&client->nr_bonds);
+	mock_bind_held(client);
 	return 0;
 }
 

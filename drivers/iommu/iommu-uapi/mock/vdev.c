@@ -46,6 +46,7 @@ static void reset(struct mock_client *client)
 		atomic_set(&client->spare[i], 0);
 		atomic_set(&client->inject[i], 0);
 	}
+	wake_up_all(&client->held);
 }
 
 static int open_device(struct vfio_device *vdev)
@@ -172,9 +173,11 @@ static int ioctl_inject(struct mock_client *client, void __user *arg)
 	case MOCK_INJECT_INV_ERROR:
 	case MOCK_INJECT_BIND_ERROR:
 	case MOCK_INJECT_ATTACH_ERROR:
+	case MOCK_INJECT_BIND_HELD:
 		atomic_set(&client->spare[inject.what],
 			   inject.flags & MOCK_INJECT_AFTER_ONE ? 1 : 0);
 		atomic_set(&client->inject[inject.what], inject.count);
+		wake_up_all(&client->held);
 		return 0;
 	case MOCK_INJECT_UNRECOVERABLE:
 		return inject.flags ? -EINVAL :

@@ -354,6 +354,63 @@ TEST_F(features, container_without_group)
 }
 
 /* ---------------------------------------------------------------------
+ * Hardware as it was loaded: with the parameters of the kernel's command line
+ */
+FIXTURE(loaded)
+{
+	struct vmm vmm;
+	__u32 features;
+};
+
+FIXTURE_SETUP(loaded)
+{
+	long lack = param_get(PARAM_MOCK("lack"));
+	long style = param_get(PARAM_MOCK("style"));
+
+	if (!mock_present())
+		SKIP(return, "no mock hardware");
+	ASSERT_LE(0, lack);
+	self->features = (style == MOCK_STYLE_PASID_TABLE ? FEAT_PASID_TABLE :
+							    FEAT_PGTBL) & ~lack;
+	ASSERT_EQ(0, vmm_init(&self->vmm));
+	ASSERT_DONE(vmm_open(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 1));
+}
+
+FIXTURE_TEARDOWN(loaded)
+{
+	vmm_close(&self->vmm);
+}
+
+TEST_F(loaded, features)
+{
+	struct scope scope = container_scope(&self->vmm);
+	struct iommu_nesting_info info = {};
+	struct guest_pt pt;
+	__u64 page;
+
+	if (!self->features) {
+		EXPECT_ERRNO(ENOENT,
+			     _test_cmd_get_nesting_cap(self->vmm.container,
+						       &info));
+	} else {
+		ASSERT_DONE(_test_cmd_get_nesting_cap(self->vmm.container,
+						      &info));
+		check_info(_metadata, &info, self->features);
+	}
+
+	guest_pt_init(&pt, &self->vmm, GUEST_PT_VTD, 4);
+	page = guest_page(&self->vmm);
+	guest_map(&pt, VA_A, page);
+	if (self->features & IOMMU_NESTING_FEAT_BIND_PGTBL) {
+		test_cmd_bind(scope, &pt, NO_PASID);
+		test_dma(DEV(0), NO_PASID, VA_A, page);
+	} else {
+		test_err_bind(EOPNOTSUPP, scope, &pt, NO_PASID);
+		test_dma(DEV(0), NO_PASID, page, page);
+	}
+}
+
+/* ---------------------------------------------------------------------
  * Features that the hardware lacks
  */
 FIXTURE(lack)
@@ -2732,6 +2789,66 @@ TEST_F(devices, race)
 	EXPECT_EQ(0, mock_stats(DEV(0)).domains);
 	test_cmd_bind(self->scope, &self->pt, self->pasid);
 	test_dma(DEV(2), self->pasid, VA_A, self->page);
+}
+
+/*
+ * A bind takes long. An invalidation that is not about it goes on, whichever way it
+ * is asked for; one that may be about it comes after it, and is not left out.
+ */
+TEST_F(devices, invalidation_beside_bind)
+{
+	struct iommu_cache_invalidate_info everything = inv_domain(IOTLB);
+	struct iommu_cache_invalidate_info infos[] = {
+		inv_pasid(IOTLB, self->pasid),
+		inv_addr(IOTLB, self->pasid, VA_A, SZ_4K, 1),
+		inv_pasid(IOTLB, self->pasid),
+		inv_domain(IOTLB),
+		inv_domain(IOTLB),
+	};
+	const struct scope scopes[] = {
+		self->scope,
+		self->scope,
+		device_scope(&self->vmm, 1),
+		device_scope(&self->vmm, 1),
+		device_scope(&self->vmm, 2),
+	};
+	struct call_thread bind, invs[ARRAY_SIZE(infos)], all;
+	struct iommu_gpasid_bind_data data;
+	unsigned int i;
+	__u32 pasid;
+	__u64 page;
+
+	test_cmd_pasid_alloc(self->vmm.container, 1, UINT_MAX, &pasid);
+	test_cmd_bind(device_scope(&self->vmm, 1), &self->pt, self->pasid);
+	test_dma(DEV(1), self->pasid, VA_A, self->page);
+
+	data = bind_data(&self->pt, pasid);
+	test_cmd_inject(DEV(0), MOCK_INJECT_BIND_HELD, 1);
+	ASSERT_EQ(0, call_start(&bind, device_scope(&self->vmm, 0),
+				OP_BIND_PGTBL, &data, sizeof(data)));
+	EXPECT_TRUE(bind_is_held(DEV(0)));
+	test_dma(DEV(0), pasid, VA_A, self->page);
+
+	page = guest_page(&self->vmm);
+	guest_map(&self->pt, VA_A, page);
+	for (i = 0; i < ARRAY_SIZE(infos); i++) {
+		ASSERT_EQ(0, call_start(&invs[i], scopes[i], OP_INVALIDATE,
+					&infos[i], infos[i].argsz));
+		EXPECT_TRUE(call_is_back(&invs[i], WAIT_MS));
+	}
+	test_dma(DEV(1), self->pasid, VA_A, page);
+	test_dma(DEV(0), pasid, VA_A, self->page);
+
+	ASSERT_EQ(0, call_start(&all, self->scope, OP_INVALIDATE, &everything,
+				everything.argsz));
+	EXPECT_FALSE(call_is_back(&all, 200));
+
+	test_cmd_inject(DEV(0), MOCK_INJECT_BIND_HELD, 0);
+	EXPECT_EQ(0, call_end(&bind));
+	for (i = 0; i < ARRAY_SIZE(infos); i++)
+		EXPECT_EQ(0, call_end(&invs[i]));
+	EXPECT_EQ(0, call_end(&all));
+	test_dma(DEV(0), pasid, VA_A, page);
 }
 
 /* ---------------------------------------------------------------------

@@ -492,6 +492,30 @@ TEST_F(table, two_devices)
 	EXPECT_EQ(0, mock_stats(DEV(0)).bonds);
 }
 
+/* An invalidation that comes while a table is bound is not left out */
+TEST_F(table, invalidation_beside_bind)
+{
+	struct iommu_cache_invalidate_info inv = inv_domain(IOTLB | PASID_CACHE);
+	struct iommu_pasid_table_config cfg = translate();
+	struct call_thread bind, all;
+
+	test_cmd_inject(DEV(0), MOCK_INJECT_BIND_HELD, 1);
+	ASSERT_EQ(0, call_start(&bind, device_scope(&self->vmm, 0),
+				OP_BIND_PASID_TABLE, &cfg, sizeof(cfg)));
+	EXPECT_TRUE(bind_is_held(DEV(0)));
+	test_dma(DEV(0), pasids[0], VA_A, self->page[0]);
+	guest_map(&self->pt[0], VA_A, self->new_page);
+
+	ASSERT_EQ(0, call_start(&all, self->scope, OP_INVALIDATE, &inv,
+				inv.argsz));
+	EXPECT_FALSE(call_is_back(&all, 200));
+
+	test_cmd_inject(DEV(0), MOCK_INJECT_BIND_HELD, 0);
+	EXPECT_EQ(0, call_end(&bind));
+	EXPECT_EQ(0, call_end(&all));
+	test_dma(DEV(0), pasids[0], VA_A, self->new_page);
+}
+
 /*
  * A container's bind that fails on the second device, and the first refuses the
  * configuration that it had

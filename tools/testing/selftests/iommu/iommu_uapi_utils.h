@@ -962,6 +962,63 @@ static void sleep_ms(unsigned int ms)
 	nanosleep(&ts, NULL);
 }
 
+/* A call in a thread of its own, for one that waits for another */
+struct call_thread {
+	pthread_t thread;
+	struct scope scope;
+	enum nesting_op op;
+	void *payload;
+	size_t size;
+	int err;
+	bool done;
+};
+
+static void *call_thread_fn(void *arg)
+{
+	struct call_thread *call = arg;
+
+	call->err = nesting_call(call->scope, call->op, call->payload,
+				 call->size) ? errno : 0;
+	__atomic_store_n(&call->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static int call_start(struct call_thread *call, struct scope scope,
+		      enum nesting_op op, void *payload, size_t size)
+{
+	*call = (struct call_thread) {
+		.scope = scope,
+		.op = op,
+		.payload = payload,
+		.size = size,
+	};
+	return pthread_create(&call->thread, NULL, call_thread_fn, call);
+}
+
+/* Whether it has come back, now or soon */
+static bool call_is_back(struct call_thread *call, int ms)
+{
+	while (!__atomic_load_n(&call->done, __ATOMIC_ACQUIRE) && ms-- > 0)
+		sleep_ms(1);
+	return __atomic_load_n(&call->done, __ATOMIC_ACQUIRE);
+}
+
+/* Its error, 0 for none */
+static int call_end(struct call_thread *call)
+{
+	return pthread_join(call->thread, NULL) ? -1 : call->err;
+}
+
+/* The bind that MOCK_INJECT_BIND_HELD holds is in force */
+static bool bind_is_held(int dev)
+{
+	int ms = WAIT_MS;
+
+	while (mock_stats(dev).bonds != 1 && ms-- > 0)
+		sleep_ms(1);
+	return mock_stats(dev).bonds == 1;
+}
+
 /* The next page response that the device gets; ETIMEDOUT if it gets none */
 static int _test_cmd_device_gets(int dev, struct mock_page_response *resp)
 {
