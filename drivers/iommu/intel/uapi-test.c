@@ -707,7 +707,39 @@ static void test_fault_access(struct kunit *test)
 	}
 }
 
+/* Units are asked one by one: one that lacks something does not, beside one that nests */
+static void test_unit_nests(struct kunit *test)
+{
+	/* Scalable mode, first and second stage, nesting */
+	static const unsigned int needed[] = { 43, 47, 46, 26 };
+	static struct q_inval qi;
+	struct intel_iommu *units;
+	unsigned int i, j;
+	int sm = intel_iommu_sm;
+
+	units = kunit_kcalloc(test, ARRAY_SIZE(needed) + 2, sizeof(*units),
+			      GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, units);
+	for (i = 0; i < ARRAY_SIZE(needed) + 2; i++) {
+		units[i].qi = &qi;
+		for (j = 0; j < ARRAY_SIZE(needed); j++)
+			if (i != j)
+				units[i].ecap |= BIT_ULL(needed[j]);
+	}
+	units[ARRAY_SIZE(needed)].qi = NULL;
+
+	intel_iommu_sm = 1;
+	for (i = 0; i <= ARRAY_SIZE(needed); i++)
+		KUNIT_EXPECT_FALSE_MSG(test, intel_uapi_unit_nests(&units[i]),
+				       "unit %u", i);
+	KUNIT_EXPECT_TRUE(test, intel_uapi_unit_nests(&units[i]));
+	intel_iommu_sm = 0;
+	KUNIT_EXPECT_FALSE(test, intel_uapi_unit_nests(&units[i]));
+	intel_iommu_sm = sm;
+}
+
 static struct kunit_case intel_uapi_test_cases[] = {
+	KUNIT_CASE(test_unit_nests),
 	KUNIT_CASE(test_caps),
 	KUNIT_CASE(test_merge),
 	KUNIT_CASE(test_check_bind),

@@ -183,15 +183,22 @@ void intel_uapi_info_merge(struct iommu_nesting_info *into,
 		  merge_field(a->ecap, b->ecap, ECAP_PSS);
 }
 
+/* Whether a unit, whatever the others do, translates in two stages */
+VISIBLE_IF_KUNIT
+bool intel_uapi_unit_nests(const struct intel_iommu *iommu)
+{
+	return iommu->qi && nested_supported(iommu) && ecap_flts(iommu->ecap) &&
+	       ecap_slts(iommu->ecap);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_uapi_unit_nests);
+
 static bool intel_uapi_supported(struct device *dev, struct iommu_domain *stage2)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
-	struct intel_iommu *iommu = info->iommu;
 
-	return dev_is_pci(dev) && info->pasid_table && iommu->qi &&
+	return dev_is_pci(dev) && info->pasid_table &&
 	       pci_real_dma_dev(to_pci_dev(dev)) == to_pci_dev(dev) &&
-	       nested_supported(iommu) && ecap_flts(iommu->ecap) &&
-	       ecap_slts(iommu->ecap) && intel_is_nest_parent(stage2);
+	       intel_uapi_unit_nests(info->iommu) && intel_is_nest_parent(stage2);
 }
 
 /* What intel_iommu_enable_iopf() will ask for */

@@ -46,6 +46,7 @@ void intel_uapi_mask_caps(struct iommu_nesting_info_vtd *vtd, u64 cap, u64 ecap,
 			  unsigned int pasid_bits, bool ats, bool page_requests);
 void intel_uapi_info_merge(struct iommu_nesting_info *into,
 			   const struct iommu_nesting_info *other);
+bool intel_uapi_unit_nests(const struct intel_iommu *iommu);
 int intel_uapi_check_bind(u64 cap, u64 ecap, u64 max_gpa,
 			  const struct iommu_gpasid_bind_data *data);
 unsigned int intel_uapi_make_descs(struct qi_desc *descs,
