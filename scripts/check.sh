@@ -91,6 +91,21 @@ one_stage_vtd()
 	done
 }
 
+# Mock hardware that is told at load what it lacks: each feature, and all
+lacking()
+{
+	local lack
+
+	for lack in 1 2 4 8 16 31; do
+		rm -f "$LOGS/guest-x86_64-test/summary"
+		# The third one is of the other style of bind.
+		APPEND="iommu_uapi_mock.lack=$lack iommu_uapi_mock.style=$((lack == 4))" \
+			LIMIT=300 "$TOP/scripts/guest.sh" x86_64 normal test \
+			test=iommu_uapi args=-f,loaded || true
+		keep x86_64-test || return 1
+	done
+}
+
 # A VT-d of 256 domain ids, of which one guest must not take all
 few_ids_vtd()
 {
@@ -99,6 +114,19 @@ few_ids_vtd()
 		"$TOP/scripts/guest.sh" x86_64 normal test \
 		test=iommu_uapi_vtd args=-t,domain_ids || true
 	keep x86_64-vtd-test
+}
+
+# A slot that is switched off: the device does not come back in the same guest.
+unplug_vtd()
+{
+	local bits
+
+	for bits in 64 32; do
+		rm -f "$LOGS/guest-x86_64-vtd-test/summary"
+		HW=vtd LIMIT=300 "$TOP/scripts/guest.sh" x86_64 normal test \
+			test=iommu_uapi_vtd_unplug "bits=$bits" || true
+		keep x86_64-vtd-test || return 1
+	done
 }
 
 # The page of make run, which compares what it prints with what it expects
@@ -167,7 +195,7 @@ programs()
 kernel=$TOP/scripts/kernel.sh
 
 if [ -z "$full" ]; then
-	steps 22
+	steps 24
 	step "packages and kernel tree"
 	prepare
 	part "QEMU with nested translation on VT-d" "$TOP/scripts/qemu.sh"
@@ -177,9 +205,11 @@ if [ -z "$full" ]; then
 	part "x86_64 demonstration" demonstration x86_64 mock
 	part "x86_64 demonstration: VT-d" demonstration x86_64 vtd
 	part "x86_64 guest: all tests but VT-d's" guest x86_64 normal 900 not=iommu_uapi_vtd
+	part "x86_64 guest: hardware that lacks features" lacking
 	part "x86_64 guest: VT-d" guest_vtd normal 600 own=iommu_uapi_vtd
 	part "x86_64 guest: VT-d with one stage" one_stage_vtd
 	part "x86_64 guest: VT-d with few domain ids" few_ids_vtd
+	part "x86_64 guest: VT-d, slot switched off" unplug_vtd
 	part "x86_64 debug kernel" "$kernel" x86_64 debug
 	part "x86_64 debug guest: all tests but VT-d's" guest x86_64 debug 2400 not=iommu_uapi_vtd
 	part "x86_64 debug guest: VT-d" guest_vtd debug 1200 own=iommu_uapi_vtd

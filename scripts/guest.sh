@@ -42,13 +42,13 @@ x86_64-vtd)
 	# port for the results.
 	vtd=intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on,x-pasid-mode=on
 	vtd=$vtd,device-iotlb=on,${VTD:-x-nested=on,x-pri=on}
-	machine="-machine q35 -cpu max -L /usr/share/seabios -L /usr/share/qemu -device $vtd"
+	machine="-machine q35 -global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off -cpu max -L /usr/share/seabios -L /usr/share/qemu -device $vtd"
 	devices="-device pcie-dma-testdev,pasid-width=16,addr=4 -device pcie-dma-testdev,pasid-width=16,addr=5
 		-device pcie-root-port,id=rp,chassis=1,addr=6
 		-device pcie-dma-testdev,pasid-width=16,bus=rp -device edu,dma_mask=0xffffffffffffffff,addr=7"
 	serial=virtio-serial-pci,iommu_platform=on,disable-legacy=on
 	console=ttyS0
-	APPEND="intel_iommu=on,sm_on ${APPEND:-}"
+	APPEND="intel_iommu=on,sm_on pcie_ports=native ${APPEND:-}"
 	;;
 x86_64-*)
 	qemu=$QEMU_X86_64

@@ -501,26 +501,6 @@ static void close_in_order(struct __test_metadata *_metadata, const int *order)
 	guest_close(&g);
 }
 
-/* Nothing of what was before is there for the next owner of the device. */
-static void check_clean(struct __test_metadata *_metadata, int n)
-{
-	struct requester raw;
-	struct guest g;
-	__u32 pasid;
-
-	ASSERT_EQ(0, guest_open(&g, n));
-	raw = requester(&g, n, NO_PASID, 0);
-	EXPECT_EQ(0, testdev_read(&g.dev[n], TESTDEV_ATC_USED));
-	EXPECT_TRUE(is_stopped(device_write(raw, VA, 0)));
-	test_writes_in(&g.vmm, raw, g.page[1], g.page[1]);
-	ASSERT_DONE(guest_pasid(&g, &pasid));
-	EXPECT_TRUE(is_stopped(device_write(with_pasid(raw, pasid), VA, 0)));
-	EXPECT_EQ(0, guest_read(&g.vmm, g.page[0]));
-	test_cmd_bind(device_scope(&g.vmm, n), &g.pt, pasid);
-	test_writes_in(&g.vmm, with_pasid(raw, pasid), VA, g.page[0]);
-	guest_close(&g);
-}
-
 FIXTURE(vtd_life)
 {
 };
@@ -635,59 +615,6 @@ TEST_F_TIMEOUT(vtd_life, killed_in_dma, 60)
 		EXPECT_EQ(value, seen[1]);
 	}
 	munmap((void *)seen, SZ_4K);
-}
-
-/* Write to a file of sysfs, without what keeps the device; the child's pid */
-static pid_t write_in_child(struct guest *g, int fault, const char *path,
-			    const char *value)
-{
-	pid_t pid = fork();
-
-	if (!pid) {
-		guest_close(g);
-		close(fault);
-		_exit(param_write(path, value) ? 1 : 0);
-	}
-	return pid;
-}
-
-/* Device @n goes while it is bound: the kernel waits for us, then all ends. */
-static void device_goes(struct __test_metadata *_metadata, int n,
-			const char *path, const char *value)
-{
-	struct requester req;
-	int status, group = pci_group(testdev_names[n]), fault;
-	char dev_path[64];
-	struct guest g;
-	__u32 pasid;
-	pid_t pid;
-
-	ASSERT_EQ(0, guest_open(&g, n));
-	fault = fault_open(g.vmm.dev[n]);
-	ASSERT_LE(0, fault);
-	ASSERT_DONE(guest_pasid(&g, &pasid));
-	test_cmd_bind(container_scope(&g.vmm), &g.pt, pasid);
-	test_cmd_bind(device_scope(&g.vmm, n), &g.pt, NO_PASID);
-	req = requester(&g, n, pasid, TESTDEV_ATS);
-	test_writes_in(&g.vmm, req, VA, g.page[0]);
-	EXPECT_EQ(TESTDEV_WAITING,
-		  testdev_begin(&g.dev[n], 1, TESTDEV_ATS | TESTDEV_PRI, pasid,
-				VA_UNMAPPED, 0, 8));
-
-	pid = write_in_child(&g, fault, path, value);
-	ASSERT_LE(0, pid);
-	sleep_ms(300);
-	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
-	test_writes_in(&g.vmm, req, VA, g.page[0]);
-	test_writes_in(&g.vmm, with_pasid(req, NO_PASID), VA, g.page[0]);
-
-	guest_close(&g);
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
-	EXPECT_TRUE(fd_wait(fault, POLLIN, WAIT_MS) & POLLHUP);
-	close(fault);
-	snprintf(dev_path, sizeof(dev_path), "/dev/vfio/%d", group);
-	EXPECT_NE(0, access(dev_path, F_OK));
 }
 
 TEST_F_TIMEOUT(vtd_life, driver_unbound, 60)
