@@ -4,6 +4,7 @@
   breaks.py rounds           the kernels that it takes to have them all, "NUMBER KIND"
   breaks.py files            the files that they are in
   breaks.py fit              nothing; an error for each that does not fit the code
+  breaks.py unnamed DIR      the tests, in the sources in DIR, that no entry names
   breaks.py apply ROUND DST  write the round's files to the tree DST
   breaks.py runs ROUND TESTS what the guest runs: lines "NUMBER PROGRAM ARGUMENTS";
                              TESTS is the directory with the test programs
@@ -157,11 +158,14 @@ def assign_rounds(entries, src):
     return texts, [kind for kind, _ in rounds]
 
 
+def hardware():
+    """The SMMUv3 is where arm64 is, VT-d where it is asked for, the mock anywhere."""
+    return 'smmuv3' if os.environ['ARCH'] == 'arm64' else os.environ['HW']
+
+
 def is_selected(entry):
-    # The SMMUv3 is where arm64 is, VT-d where it is asked for, the mock anywhere.
-    hardware = 'smmuv3' if os.environ['ARCH'] == 'arm64' else os.environ['HW']
     where = re.search(r'(smmuv3|vtd)\.break', entry.where)
-    if (where[1] if where else '') != hardware:
+    if (where[1] if where else '') != hardware():
         return False
     return re.search(os.environ.get('BREAK', ''), entry.where + ' ' + entry.title)
 
@@ -234,6 +238,28 @@ def runs(entries, tests_dir):
             programs.setdefault(program, []).extend(args)
         for program, args in programs.items():
             print(entry.number, program, ' '.join(dict.fromkeys(args)))
+
+
+def unnamed(entries, sources):
+    """The tests that no entry says should fail"""
+    named = set()
+    for entry in entries:
+        for test in entry.tests:
+            program, _, name = test.partition(' ')
+            parts = name.split('.')
+            named.add((program, parts[0], parts[-1]))
+    for name in sorted(os.listdir(sources)):
+        program = name[:-2]
+        # The device that this one unplugs is gone for the next.
+        if not re.fullmatch(r'iommu_uapi\w*\.c', name) or \
+           program == 'iommu_uapi_vtd_unplug':
+            continue
+        with open(os.path.join(sources, name), encoding='utf-8') as f:
+            tests = re.findall(r'^TEST_F(?:_\w+)?\((\w+), (\w+)', f.read(), re.M)
+        for fixture, case in tests:
+            if (program, fixture, case) not in named:
+                print('%s %s.%s: no entry says that it should fail' %
+                      (program, fixture, case))
 
 
 def judge(entries, results, console):
@@ -321,6 +347,9 @@ def main():
         return
     if command == 'fit':
         sys.exit(not all([fits(e, os.environ['SRC']) for e in entries]))
+    if command == 'unnamed':
+        unnamed(entries, sys.argv[2])
+        return
     texts, rounds = assign_rounds(entries, os.environ['SRC'])
     if command == 'rounds':
         for number, kind in enumerate(rounds):

@@ -113,6 +113,7 @@ guests()
 }
 
 $breaks rounds >"$dir/rounds"
+steps "$(wc -l <"$dir/rounds")"
 nr=0
 while read -r round kind <&3; do
 	nr=$((nr + 1))
@@ -120,7 +121,7 @@ while read -r round kind <&3; do
 	[ "$kind" = normal ] || variant=breaks-$kind
 	list=$dir/runs-$round
 	$breaks runs "$round" "$OUT/$ARCH-kselftest/64/iommu" >"$list"
-	step "breaks, kernel $nr of $(wc -l <"$dir/rounds"): $(cut -d' ' -f1 "$list" | sort -u | wc -l) breaks"
+	step "breaks, kernel $nr: $(cut -d' ' -f1 "$list" | sort -u | wc -l) breaks"
 	$breaks apply "$round" "$scratch"
 	"$TOP/scripts/kernel.sh" "$ARCH" "$variant"
 	guests "$list" "$variant"

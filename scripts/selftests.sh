@@ -2,7 +2,7 @@
 # Build the kselftests of the kernel tree through the kernel's own entry, for a
 # 64-bit and a 32-bit user, statically, and install them.
 #
-#   scripts/selftests.sh ARCH
+#   scripts/selftests.sh ARCH [series]	series: of the tree that series.sh steps through
 #
 # Result: build/out/ARCH-kselftest/64 and .../32, each with run_kselftest.sh and
 # kselftest-list.txt.
@@ -11,6 +11,10 @@
 ARCH=$1
 arch "$ARCH"
 o=$OUT/$ARCH-kselftest
+if [ "${2:-}" = series ]; then
+	TREE=$BUILD/series/linux
+	o=$BUILD/series/out/$ARCH-kselftest
+fi
 
 # install_headers BITS KARCH CROSS: what the kernel gives to user space. kbuild
 # leaves alone what has not changed, but takes its time to find out.

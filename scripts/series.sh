@@ -189,6 +189,7 @@ check_steps()
 	$git checkout -q -f -B check series 2>/dev/null || true
 	$git checkout -q -f -B check base
 	(cd "$tree" && find . -newer .unpacked -type f ! -name .tarball ! -name .files) >"$S/newer"
+	steps "$(find "$mails" -name '0*.patch' ! -name '0000-*' | wc -l)"
 	for m in "$mails"/0*.patch; do
 		case $m in */0000-*) continue ;; esac
 		step "$(basename "$m")" >&2
@@ -207,6 +208,12 @@ check_steps()
 				ok "builds ($a): $(basename "$m")"
 			else
 				bad "builds ($a): $(basename "$m")" "$log"
+			fi
+			grep -q '^+++ b/tools/testing/selftests/' "$m" || continue
+			if "$TOP/scripts/selftests.sh" "$a" series >"$log" 2>&1; then
+				ok "test programs build ($a): $(basename "$m")"
+			else
+				bad "test programs build ($a): $(basename "$m")" "$log"
 			fi
 		done
 	done

@@ -33,6 +33,9 @@ check_scripts()
 	LIST=$TOP/checks/breaks SRC=$TREE python3 "$TOP/scripts/breaks.py" fit \
 		>"$STATIC/breaks.log" 2>&1 || true
 	verdict "the deliberate errors of checks/breaks fit the code" "$STATIC/breaks.log"
+	LIST=$TOP/checks/breaks python3 "$TOP/scripts/breaks.py" unnamed \
+		"$TOP/tools/testing/selftests/iommu" >"$STATIC/unnamed.log" 2>&1 || true
+	verdict "each test of ours is to notice one of them" "$STATIC/unnamed.log"
 }
 
 # checkpatch of every file of ours, one result each; the patches, as they are
