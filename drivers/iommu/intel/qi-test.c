@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests of the invalidation queue: errors of the hardware, by whom they are
- * caused and who is told. The hardware is a thread that fetches descriptors from
- * the queue of a made-up unit, whose registers are memory.
+ * caused and who is told; and of what goes through it on behalf of one device:
+ * the drain of its page requests, and flushes of its TLB. The hardware is a thread
+ * that fetches descriptors from the queue of a made-up unit, whose registers are
+ * memory.
  */
 #include <kunit/test.h>
+#include <linux/completion.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/io.h>
@@ -23,6 +26,21 @@
 
 #define ATS_CAP		0x100
 #define MAX_SEEN	256
+
+/* PASID of page requests and tags, where there is one */
+#define PASID		5
+
+/* What the driver drains in this test, in a thread of its own each */
+#define MAX_DRAINS	2
+
+struct fake_hw;
+
+struct drain {
+	struct fake_hw *hw;
+	struct task_struct *thread;
+	u32 pasid;
+	struct completion done;
+};
 
 struct fake_hw {
 	struct intel_iommu iommu;
@@ -45,6 +63,10 @@ struct fake_hw {
 	struct pci_dev *pdev;
 	struct pci_bus bus;
 	u16 ats_ctrl;
+
+	struct iopf_queue *iopf_queue;
+	struct drain drains[MAX_DRAINS];
+	unsigned int nr_drains;
 };
 
 static u32 get_reg(struct fake_hw *hw, unsigned int reg)
@@ -123,9 +145,11 @@ static void fetch(struct fake_hw *hw)
 	memcpy(&desc, hw->qi.desc + (head << DMAR_IQ_SHIFT), 1 << DMAR_IQ_SHIFT);
 	switch (desc.qw0 & 15) {
 	case 2:	/* IOTLB */
+	case 6:	/* IOTLB, by PASID */
 		break;
 	case 3:	/* Device TLB */
-		sid = desc.qw0 >> 32;
+	case 8:	/* Device TLB, by PASID: its ID is in other bits */
+		sid = (desc.qw0 & 15) == 8 ? desc.qw0 >> 16 : desc.qw0 >> 32;
 		if (!is_dead(hw, sid))
 			break;
 		time_out(hw, next(head, 1), sid);
@@ -170,21 +194,31 @@ static int hw_thread(void *data)
 	return 0;
 }
 
-static int submit(struct fake_hw *hw, struct qi_desc *desc, unsigned int count,
-		  unsigned long options)
+static void hw_begin(struct fake_hw *hw)
 {
-	int ret;
-
 	/* Written, but the hardware had no time to see it */
 	set_reg(hw, DMAR_FSTS_REG, 0);
 	/* What the hardware is to do is there before it begins: hw_thread() */
 	smp_store_release(&hw->wanted, true);
 	while (!READ_ONCE(hw->running))
 		usleep_range(50, 100);
-	ret = qi_submit_sync(&hw->iommu, desc, count, options);
+}
+
+static void hw_end(struct fake_hw *hw)
+{
 	WRITE_ONCE(hw->wanted, false);
 	while (READ_ONCE(hw->running))
 		usleep_range(50, 100);
+}
+
+static int submit(struct fake_hw *hw, struct qi_desc *desc, unsigned int count,
+		  unsigned long options)
+{
+	int ret;
+
+	hw_begin(hw);
+	ret = qi_submit_sync(&hw->iommu, desc, count, options);
+	hw_end(hw);
 	return ret;
 }
 
@@ -233,6 +267,7 @@ static void add_device(struct kunit *test)
 	param->priv = &hw->info;
 	hw->pdev = pdev;
 	hw->info.dev = &pdev->dev;
+	hw->info.iommu = &hw->iommu;
 	hw->info.bus = DEAD >> 8;
 	hw->info.devfn = DEAD & 0xff;
 	hw->info.ats_enabled = 1;
@@ -463,6 +498,253 @@ static void test_queue_error(struct kunit *test)
 	}
 }
 
+/* Descriptors of a type, of those that are done */
+static unsigned int nr_done(struct fake_hw *hw, unsigned int type)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < hw->nr_done; i++)
+		n += (hw->done[i] & 15) == type;
+	return n;
+}
+
+/*
+ * The device has sent page requests, which are in the queue: VT-d specification,
+ * section 7.4.1.1. Somebody else takes them out, and completes prq_complete then.
+ */
+static void add_requests(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct iommu_fault_param *fault;
+
+	add_device(test);
+	/* It answers. */
+	hw->ats_ctrl = 0;
+	hw->info.pri_enabled = 1;
+	hw->iopf_queue = iopf_queue_alloc("fake-prq");
+	KUNIT_ASSERT_NOT_NULL(test, hw->iopf_queue);
+	fault = kunit_kzalloc(test, sizeof(*fault), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, fault);
+	fault->queue = hw->iopf_queue;
+	rcu_assign_pointer(hw->pdev->dev.iommu->fault_param, fault);
+	init_completion(&hw->iommu.prq_complete);
+	mutex_init(&hw->iommu.prq_drain_lock);
+	hw->iommu.prq = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, hw->iommu.prq);
+}
+
+static void add_request(struct fake_hw *hw, u16 sid, u32 pasid)
+{
+	u32 tail = get_reg(hw, DMAR_PQT_REG);
+	u64 *qw = (void *)hw->iommu.prq + tail;
+
+	qw[0] = 1 | (u64)sid << 16;
+	if (pasid != IOMMU_NO_PASID)
+		qw[0] |= BIT(8) | (u64)pasid << 32;
+	set_reg(hw, DMAR_PQT_REG, tail + 32);
+}
+
+static void take_requests(struct fake_hw *hw)
+{
+	set_reg(hw, DMAR_PQH_REG, get_reg(hw, DMAR_PQT_REG));
+}
+
+static int drain_thread(void *data)
+{
+	struct drain *drain = data;
+
+	intel_iommu_drain_pasid_prq(&drain->hw->pdev->dev, drain->pasid);
+	complete_all(&drain->done);
+	while (!kthread_should_stop())
+		usleep_range(50, 100);
+	return 0;
+}
+
+static struct drain *begin_drain(struct kunit *test, u32 pasid)
+{
+	struct fake_hw *hw = test->priv;
+	struct drain *drain = &hw->drains[hw->nr_drains];
+
+	drain->hw = hw;
+	drain->pasid = pasid;
+	init_completion(&drain->done);
+	drain->thread = kthread_run_on_cpu(drain_thread, drain,
+					   raw_smp_processor_id(), "drain/%u");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(drain->thread));
+	hw->nr_drains++;
+	return drain;
+}
+
+static bool is_drained(struct drain *drain)
+{
+	return wait_for_completion_timeout(&drain->done, msecs_to_jiffies(40));
+}
+
+/* How often requests are handled until the drain is at its end; @max: never */
+static unsigned int runs_until_drained(struct drain *drain, unsigned int max)
+{
+	unsigned int i;
+
+	for (i = 0; i < max && !is_drained(drain); i++)
+		complete(&drain->hw->iommu.prq_complete);
+	return i;
+}
+
+/* Whatever the driver does wrong, its threads come to their end */
+static void end_drains(struct fake_hw *hw)
+{
+	struct drain *drain;
+
+	take_requests(hw);
+	set_reg(hw, DMAR_PRS_REG, 0);
+	while (hw->nr_drains) {
+		drain = &hw->drains[hw->nr_drains - 1];
+		while (!is_drained(drain))
+			complete(&hw->iommu.prq_complete);
+		kthread_stop(drain->thread);
+		hw->nr_drains--;
+	}
+}
+
+/* A device that sends on and on does not keep anybody from unbinding. */
+static void test_drain_is_bounded(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	unsigned int runs;
+
+	add_requests(test);
+	hw_begin(hw);
+
+	/* Those in the queue now are handled by the next run, or the one after. */
+	add_request(hw, DEAD, PASID);
+	runs = runs_until_drained(begin_drain(test, PASID), 20);
+	end_drains(hw);
+	KUNIT_EXPECT_GE(test, runs, 1);
+	KUNIT_EXPECT_LE(test, runs, 3);
+
+	/* An overflow begins it anew, not for ever. */
+	set_reg(hw, DMAR_PRS_REG, DMA_PRS_PRO);
+	runs = runs_until_drained(begin_drain(test, PASID), 40);
+	end_drains(hw);
+	KUNIT_EXPECT_GE(test, runs, 1);
+	KUNIT_EXPECT_LT(test, runs, 40);
+
+	/* Those of another device are not waited for. */
+	add_request(hw, OTHER, PASID);
+	add_request(hw, DEAD, PASID + 1);
+	add_request(hw, DEAD, IOMMU_NO_PASID);
+	runs = runs_until_drained(begin_drain(test, PASID), 20);
+	end_drains(hw);
+	KUNIT_EXPECT_EQ(test, runs, 0);
+	hw_end(hw);
+	expect_usable(test);
+}
+
+/* Each that waits is woken. */
+static void test_two_drains(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct drain *with, *without;
+
+	add_requests(test);
+	hw_begin(hw);
+	add_request(hw, DEAD, PASID);
+	add_request(hw, DEAD, IOMMU_NO_PASID);
+	with = begin_drain(test, PASID);
+	without = begin_drain(test, IOMMU_NO_PASID);
+	KUNIT_EXPECT_FALSE(test, is_drained(with));
+	KUNIT_EXPECT_FALSE(test, is_drained(without));
+	take_requests(hw);
+	complete(&hw->iommu.prq_complete);
+	KUNIT_EXPECT_TRUE(test, is_drained(with));
+	KUNIT_EXPECT_TRUE(test, is_drained(without));
+	end_drains(hw);
+	hw_end(hw);
+	expect_usable(test);
+}
+
+/* Requests without PASID are drained as well, and a TLB that is off is not asked. */
+static void test_drain_without_pasid(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct drain *drain;
+
+	add_requests(test);
+	hw_begin(hw);
+	add_request(hw, DEAD, IOMMU_NO_PASID);
+	drain = begin_drain(test, IOMMU_NO_PASID);
+	KUNIT_EXPECT_FALSE(test, is_drained(drain));
+	end_drains(hw);
+	KUNIT_EXPECT_EQ(test, nr_done(hw, 3), 1);
+
+	hw->nr_done = 0;
+	hw->info.ats_enabled = 0;
+	drain = begin_drain(test, IOMMU_NO_PASID);
+	KUNIT_EXPECT_TRUE(test, is_drained(drain));
+	end_drains(hw);
+	KUNIT_EXPECT_EQ(test, nr_done(hw, 2), 1);
+	KUNIT_EXPECT_EQ(test, nr_done(hw, 3), 0);
+	hw_end(hw);
+	expect_usable(test);
+}
+
+/* What a device has cached under a PASID is flushed under it, and nothing else. */
+static void test_flush_all_of_pasid(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct cache_tag tag = {
+		.type = CACHE_TAG_DEVTLB,
+		.iommu = &hw->iommu,
+		.pasid = PASID,
+	};
+	struct dmar_domain *domain;
+	unsigned long pasid;
+
+	add_device(test);
+	hw->ats_ctrl = 0;
+	hw->iommu.gcmd = DMA_GCMD_TE;
+	tag.dev = &hw->pdev->dev;
+	domain = kunit_kzalloc(test, sizeof(*domain), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, domain);
+	domain->qi_batch = kunit_kzalloc(test, sizeof(*domain->qi_batch),
+					 GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, domain->qi_batch);
+	spin_lock_init(&domain->cache_lock);
+	INIT_LIST_HEAD(&domain->cache_tags);
+	list_add(&tag.node, &domain->cache_tags);
+
+	hw_begin(hw);
+	cache_tag_flush_all(domain);
+	hw_end(hw);
+	KUNIT_ASSERT_EQ(test, hw->nr_done, 1);
+	KUNIT_EXPECT_EQ(test, hw->done[0] & 15, 8);
+	pasid = hw->done[0] >> 32 & GENMASK(19, 0);
+	KUNIT_EXPECT_EQ(test, pasid, PASID);
+	expect_usable(test);
+}
+
+/* A unit that cannot nest does not take what tables are to be nested on. */
+static void test_nest_parent(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct dmar_domain *domain;
+
+	add_device(test);
+	domain = kunit_kzalloc(test, sizeof(*domain), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, domain);
+	hw->iommu.agaw = 2;
+	/* Maximum guest address width: 48 bits */
+	hw->iommu.cap = 47 << 16;
+	domain->agaw = 2;
+	domain->max_addr = SZ_1G;
+	KUNIT_EXPECT_EQ(test, prepare_domain_attach_device(&domain->domain,
+							   &hw->pdev->dev), 0);
+	domain->nested_parent = true;
+	KUNIT_EXPECT_EQ(test, prepare_domain_attach_device(&domain->domain,
+							   &hw->pdev->dev),
+			-EINVAL);
+}
+
 static int qi_test_init(struct kunit *test)
 {
 	unsigned int cpu = cpumask_first(cpu_online_mask);
@@ -499,8 +781,11 @@ static void qi_test_exit(struct kunit *test)
 {
 	struct fake_hw *hw = test->priv;
 
-	if (hw && !IS_ERR_OR_NULL(hw->thread))
-		kthread_stop(hw->thread);
+	if (!hw || IS_ERR_OR_NULL(hw->thread))
+		return;
+	end_drains(hw);
+	kthread_stop(hw->thread);
+	iopf_queue_free(hw->iopf_queue);
 }
 
 static struct kunit_case qi_test_cases[] = {
@@ -513,6 +798,11 @@ static struct kunit_case qi_test_cases[] = {
 	KUNIT_CASE(test_kill_ats_suspect),
 	KUNIT_CASE(test_no_device),
 	KUNIT_CASE(test_queue_error),
+	KUNIT_CASE(test_drain_is_bounded),
+	KUNIT_CASE(test_two_drains),
+	KUNIT_CASE(test_drain_without_pasid),
+	KUNIT_CASE(test_flush_all_of_pasid),
+	KUNIT_CASE(test_nest_parent),
 	{}
 };
 
