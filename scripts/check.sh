@@ -296,6 +296,24 @@ series()
 	grep -E '^[0-9]+ [0-9]+ [0-9]+ ' "$dir/series.out" >>"$summary"
 }
 
+# Debian packages of the tree that the series was applied to, by the kernel's own target
+deb()
+{
+	local o=$BUILD/series/out tmp=$dir/deb package
+
+	"$TOP/scripts/packages.sh" deb || return 1
+	rm -rf "$o"/*.deb "$tmp"
+	"$kernel" x86_64 series bindeb-pkg || return 1
+	for package in "$o"/linux-image-*.deb "$o"/linux-libc-dev_*.deb; do
+		dpkg-deb -x "$package" "$tmp" || return 1
+	done
+	grep -qx CONFIG_IOMMU_UAPI=y "$tmp"/boot/config-* || return 1
+	[ -s "$(find "$tmp/boot" -name 'vmlinuz-*')" ] || return 1
+	grep -q '^struct iommu_nesting_info {' "$tmp/usr/include/linux/iommu.h" || return 1
+	note "$(cd "$o" && echo ./*.deb)"
+	printf '1 0 0 Debian packages with bindeb-pkg\n' >>"$summary"
+}
+
 # What it prints says enough: which break was not noticed.
 breaks()
 {
@@ -312,7 +330,7 @@ docs()
 	"$TOP/scripts/docs.sh" && printf '1 0 0 documentation builds without warnings\n' >>"$summary"
 }
 
-steps 21
+steps 22
 step "packages and kernel tree"
 prepare
 "$TOP/scripts/packages.sh" docs
@@ -336,5 +354,6 @@ for a in x86_64 arm64; do
 done
 HW=vtd part "VT-d breaks: the tests notice deliberate errors" breaks x86_64
 part "the series, step by step" series
+part "Debian packages of the patched kernel" deb
 part "documentation" docs
 finish

@@ -49,6 +49,10 @@ group()
 	series)
 		echo git patch perl
 		;;
+	deb)	# what the kernel's bindeb-pkg needs
+		group kernel
+		echo debhelper dpkg-dev rsync
+		;;
 	docs)
 		echo python3-sphinx python3-yaml graphviz python3-minimal perl
 		;;
