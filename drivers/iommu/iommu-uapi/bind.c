@@ -121,19 +121,19 @@ static void page_requests_put(struct iommu_uapi_bond *bond)
 static int bond_insert(struct iommu_uapi_bond *bond)
 {
 	struct iommu_uapi_dev *udev = bond->udev;
-	int ret;
+	int ret = 0;
 
-	if (bond->table) {
+	if (bond->table)
 		WRITE_ONCE(udev->table, bond);
-		return 0;
+	else
+		ret = xa_insert(&udev->bonds, bond->pasid, bond, GFP_KERNEL);
+	if (!ret && bond->has_gpasid) {
+		ret = xa_insert(&udev->gpasids, bond->gpasid, bond, GFP_KERNEL);
+		if (ret)
+			xa_erase(&udev->bonds, bond->pasid);
 	}
-
-	ret = xa_insert(&udev->bonds, bond->pasid, bond, GFP_KERNEL);
-	if (ret || !bond->has_gpasid)
-		return ret;
-	ret = xa_insert(&udev->gpasids, bond->gpasid, bond, GFP_KERNEL);
-	if (ret)
-		xa_erase(&udev->bonds, bond->pasid);
+	/* Pairs with the barrier of invalidations, which look without a lock */
+	smp_mb();
 	return ret;
 }
 

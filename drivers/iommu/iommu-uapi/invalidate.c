@@ -129,7 +129,8 @@ static bool concerns(struct iommu_uapi_dev *udev, const struct selector *sel)
 {
 	/*
 	 * The guest has changed its tables, then asked. Hardware that is given a
-	 * binding which is not seen here has to find them changed.
+	 * binding which is not seen here has to find them changed. Pairs with the
+	 * barrier between inserting a binding and giving it to the hardware.
 	 */
 	smp_mb();
 	if (READ_ONCE(udev->table))

@@ -152,6 +152,7 @@ static int mock_bind_pasid_table(struct iommu_uapi_bond *bond,
 		set_table(nested, cfg);
 		mock_flush(client, nested);
 		up_write(&client->lock);
+		mock_bind_held(client);
 		return 0;
 	}
 

@@ -362,14 +362,27 @@ FIXTURE(loaded)
 	__u32 features;
 };
 
+#define CMDLINE_LACK	"iommu_uapi_mock.lack="
+
 FIXTURE_SETUP(loaded)
 {
 	long lack = param_get(PARAM_MOCK("lack"));
 	long style = param_get(PARAM_MOCK("style"));
+	char cmdline[4096] = {};
+	const char *told;
+	int fd;
 
 	if (!mock_present())
 		SKIP(return, "no mock hardware");
 	ASSERT_LE(0, lack);
+	ASSERT_LE(0, style);
+	fd = open("/proc/cmdline", O_RDONLY);
+	ASSERT_LE(0, fd);
+	ASSERT_LT(0, read(fd, cmdline, sizeof(cmdline) - 1));
+	close(fd);
+	told = strstr(cmdline, CMDLINE_LACK);
+	if (told)
+		ASSERT_EQ(strtol(told + strlen(CMDLINE_LACK), NULL, 0), lack);
 	self->features = (style == MOCK_STYLE_PASID_TABLE ? FEAT_PASID_TABLE :
 							    FEAT_PGTBL) & ~lack;
 	ASSERT_EQ(0, vmm_init(&self->vmm));
@@ -1613,6 +1626,8 @@ FIXTURE_SETUP(devices)
 
 FIXTURE_TEARDOWN(devices)
 {
+	/* Should a test end early: nothing else can be closed before */
+	_test_cmd_inject(DEV(0), 0, MOCK_INJECT_BIND_HELD, 0);
 	vmm_close(&self->vmm);
 	params_restore();
 }

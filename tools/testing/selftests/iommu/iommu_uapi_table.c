@@ -117,6 +117,8 @@ FIXTURE_SETUP(table)
 
 FIXTURE_TEARDOWN(table)
 {
+	/* Should a test end early: nothing else can be closed before */
+	_test_cmd_inject(DEV(0), 0, MOCK_INJECT_BIND_HELD, 0);
 	close_fd(&self->fault);
 	vmm_close(&self->vmm);
 	params_restore();
