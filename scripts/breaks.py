@@ -158,14 +158,11 @@ def assign_rounds(entries, src):
     return texts, [kind for kind, _ in rounds]
 
 
-def hardware():
-    """The SMMUv3 is where arm64 is, VT-d where it is asked for, the mock anywhere."""
-    return 'smmuv3' if os.environ['ARCH'] == 'arm64' else os.environ['HW']
-
-
 def is_selected(entry):
+    # The SMMUv3 is where arm64 is, VT-d where it is asked for, the mock anywhere.
+    hardware = 'smmuv3' if os.environ['ARCH'] == 'arm64' else os.environ['HW']
     where = re.search(r'(smmuv3|vtd)\.break', entry.where)
-    if (where[1] if where else '') != hardware():
+    if (where[1] if where else '') != hardware:
         return False
     return re.search(os.environ.get('BREAK', ''), entry.where + ' ' + entry.title)
 

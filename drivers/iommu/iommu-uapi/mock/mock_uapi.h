@@ -170,7 +170,7 @@ enum mock_inject_flags {
 /**
  * struct mock_inject - Things that go wrong in hardware
  * @argsz: sizeof(struct mock_inject)
- * @flags: MOCK_INJECT_AFTER_ONE, not with MOCK_INJECT_UNRECOVERABLE
+ * @flags: MOCK_INJECT_AFTER_ONE, with what fails only
  * @what: &enum mock_inject_what
  * @count: how many of the device's next operations of this kind fail, at most
  *	MOCK_INJECT_MAX. Replaces the number that is left from before.

@@ -173,9 +173,13 @@ static int ioctl_inject(struct mock_client *client, void __user *arg)
 	case MOCK_INJECT_INV_ERROR:
 	case MOCK_INJECT_BIND_ERROR:
 	case MOCK_INJECT_ATTACH_ERROR:
-	case MOCK_INJECT_BIND_HELD:
 		atomic_set(&client->spare[inject.what],
 			   inject.flags & MOCK_INJECT_AFTER_ONE ? 1 : 0);
+		atomic_set(&client->inject[inject.what], inject.count);
+		return 0;
+	case MOCK_INJECT_BIND_HELD:
+		if (inject.flags)
+			return -EINVAL;
 		atomic_set(&client->inject[inject.what], inject.count);
 		wake_up_all(&client->held);
 		return 0;

@@ -6,7 +6,6 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <signal.h>
 
 #include "iommu_uapi_vtd.h"
 
@@ -70,10 +69,6 @@ TEST_F_TIMEOUT(vtd_unplug, slot_power, 60)
 
 	/* The others have not noticed. */
 	check_clean(_metadata, n ? 0 : 1);
-
-	/* Nothing is in the slot any more: on and off again without it */
-	param_write(power, "1");
-	EXPECT_NE(0, access(device, F_OK));
 }
 
 TEST_HARNESS_MAIN
