@@ -163,9 +163,18 @@ struct iommu_uapi_ctx *iommu_uapi_ctx_alloc(unsigned int pasid_quota)
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_ctx_alloc);
 
-static int first_device(struct device *dev, void *data)
+/*
+ * Under the group's lock, the device does not part from its IOMMU driver. One that
+ * does so later is not alone in its group, and nothing is ever bound on it.
+ */
+static int set_device(struct device *dev, void *data)
 {
-	*(struct device **)data = get_device(dev);
+	struct iommu_uapi_dev *udev = data;
+
+	if (!dev->iommu || !dev->iommu->iommu_dev)
+		return -ENODEV;
+	udev->dev = get_device(dev);
+	iommu_uapi_dev_init_info(udev);
 	return 1;
 }
 
@@ -203,10 +212,8 @@ int iommu_uapi_attach_group(struct iommu_uapi_ctx *ctx,
 	udev->stage2 = stage2;
 
 	ret = -ENODEV;
-	iommu_group_for_each_dev(group, &udev->dev, first_device);
-	if (!udev->dev || !udev->dev->iommu || !udev->dev->iommu->iommu_dev)
+	if (iommu_group_for_each_dev(group, udev, set_device) != 1)
 		goto err_put;
-	iommu_uapi_dev_init_info(udev);
 
 	mutex_lock(&all_devs_lock);
 	mutex_lock(&ctx->lock);

@@ -19,6 +19,8 @@
 /**
  * iommu_uapi_dev_init_info() - Ask the vendor driver what a device can do
  * @udev: entry that is being set up; keeps the answer
+ *
+ * Context: nobody takes the device from its IOMMU driver meanwhile
  */
 void iommu_uapi_dev_init_info(struct iommu_uapi_dev *udev)
 {
