@@ -183,6 +183,7 @@ int iommu_uapi_attach_domain(struct iommu_uapi_bond *bond,
 void iommu_uapi_detach_domain(struct iommu_uapi_bond *bond);
 int iommu_uapi_report_unrecoverable(struct iommu_uapi_bond *bond,
 				    const struct iommu_fault_unrecoverable *event);
+void iommu_uapi_report_lost(struct iommu_uapi_bond *bond);
 
 /* What user-driver frameworks call */
 struct iommu_domain *iommu_uapi_alloc_stage2(struct device *dev);

@@ -11,6 +11,7 @@
  * space answers it, or until its binding, the file or the device ends; then it
  * is answered "invalid". It can be answered once its last record has been read.
  */
+#include <kunit/static_stub.h>
 #include <linux/anon_inodes.h>
 #include <linux/err.h>
 #include <linux/file.h>
@@ -348,6 +349,33 @@ int iommu_uapi_report_unrecoverable(struct iommu_uapi_bond *bond,
 	return ret;
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_report_unrecoverable);
+
+/**
+ * iommu_uapi_report_lost() - Report that the hardware may have lost faults
+ * @bond: bond whose transactions may have been among those that failed
+ *
+ * For hardware that says neither how many reports it had no room for nor whose
+ * they were: counts as one unrecoverable fault. The record is read after those that
+ * are in the queue.
+ *
+ * Context: any, also hard interrupt. The caller makes sure that
+ * &iommu_uapi_ops.unbind has not returned for @bond.
+ */
+void iommu_uapi_report_lost(struct iommu_uapi_bond *bond)
+{
+	struct iommu_uapi_dev *udev = bond->udev;
+	unsigned long flags;
+
+	KUNIT_STATIC_STUB_REDIRECT(iommu_uapi_report_lost, bond);
+
+	raw_spin_lock_irqsave(&udev->fault_lock, flags);
+	if (udev->faults && !bond->dying) {
+		udev->faults->lost.unrecoverable++;
+		irq_work_queue(&udev->faults->wake);
+	}
+	raw_spin_unlock_irqrestore(&udev->fault_lock, flags);
+}
+EXPORT_SYMBOL_GPL(iommu_uapi_report_lost);
 
 /**
  * iommu_uapi_faults_ignore() - Queue no more faults of a bond

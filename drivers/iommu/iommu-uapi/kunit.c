@@ -2048,6 +2048,34 @@ static void queue_lost_room(struct kunit *test)
 	expect_empty(test, q);
 }
 
+/* What the hardware may have lost comes after what is in the queue. */
+static void queue_lost_by_hardware(struct kunit *test)
+{
+	struct queue *q = test->priv;
+
+	iommu_uapi_report_lost(q->bond);
+	expect_readable(test, q);
+	expect_lost(test, q, 1, 0);
+	/* Nothing of ours had to go for it. */
+	q->nr_read--;
+	expect_empty(test, q);
+
+	fill(test, q, 2);
+	iommu_uapi_report_lost(q->bond);
+	iommu_uapi_report_lost(q->bond);
+	fill(test, q, 1);
+	expect_events(test, q, 2);
+	expect_lost(test, q, 2, 0);
+	q->nr_read -= 2;
+	expect_events(test, q, 1);
+	expect_empty(test, q);
+
+	/* Not to the next guest */
+	iommu_uapi_faults_ignore(q->bond);
+	iommu_uapi_report_lost(q->bond);
+	expect_empty(test, q);
+}
+
 static void queue_group(struct kunit *test)
 {
 	struct queue *q = test->priv;
@@ -2667,6 +2695,7 @@ static struct kunit_case fault_queue_cases[] = {
 	KUNIT_CASE_PARAM(queue_never_full, start_gen_params),
 	KUNIT_CASE_PARAM(queue_lost_place, start_gen_params),
 	KUNIT_CASE_PARAM(queue_lost_room, start_gen_params),
+	KUNIT_CASE_PARAM(queue_lost_by_hardware, start_gen_params),
 	KUNIT_CASE_PARAM(queue_group, start_gen_params),
 	KUNIT_CASE_PARAM(queue_same_group_twice, start_gen_params),
 	KUNIT_CASE_PARAM(queue_other_names, start_gen_params),

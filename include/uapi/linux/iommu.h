@@ -361,7 +361,8 @@ struct iommu_fault_page_request {
 
 /**
  * struct iommu_fault_lost - Records that the queue had no room for
- * @unrecoverable: number of unrecoverable faults
+ * @unrecoverable: number of unrecoverable faults. Where the hardware may have lost
+ *	some itself, and does not say how many or whose, that counts as one.
  * @page_requests: number of page request groups; each was answered with
  *	IOMMU_PAGE_RESP_INVALID
  */

@@ -4,9 +4,11 @@
  * commands and events, above all what emulated hardware does not have (PASIDs,
  * stalls, ATS, range commands) or do (stand still).
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <kunit/test-bug.h>
 #include <linux/io-pgtable.h>
+#include <linux/pci.h>
 
 #include "arm-smmu-v3-uapi.h"
 
@@ -29,6 +31,9 @@ struct fake_queue {
 	unsigned int atc_silent;
 };
 
+#define SID_0		0x11
+#define SID_1		0x22
+
 struct test_ctx {
 	struct arm_smmu_device smmu;
 	struct arm_smmu_master master;
@@ -39,6 +44,18 @@ struct test_ctx {
 	struct device dev;
 	struct dev_iommu iommu;
 	struct iommu_uapi_bond bond;
+	/* What a bind changes */
+	struct arm_smmu_ste strtab[SID_1 + 1];
+	struct arm_smmu_master_domain master_domain;
+	struct iommu_fwspec fwspec;
+	struct pci_dev *pdev;
+	struct pci_bus bus;
+	u16 ats_ctrl;
+	unsigned int ats_disorder;
+	unsigned int nr_ats_on;
+	u32 evtq_prod;
+	unsigned int nr_lost;
+	struct delayed_work go_on;
 };
 
 static int test_init(struct kunit *test)
@@ -59,8 +76,8 @@ static int test_init(struct kunit *test)
 	ctx->smmu.ssid_bits = 20;
 	ctx->smmu.pgsize_bitmap = SZ_4K | SZ_2M | SZ_1G | SZ_16K | SZ_32M |
 				  SZ_64K | SZ_512M;
-	ctx->streams[0].id = 0x11;
-	ctx->streams[1].id = 0x22;
+	ctx->streams[0].id = SID_0;
+	ctx->streams[1].id = SID_1;
 	ctx->master.smmu = &ctx->smmu;
 	ctx->master.streams = ctx->streams;
 	ctx->master.num_streams = 2;
@@ -389,6 +406,36 @@ static void test_supported(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_supported(&ctx->master, false));
 }
 
+/* Nothing goes on top of a domain that is not a stage 2, whatever was asked for. */
+static void test_can_nest_on(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_domain *stage2 = &ctx->stage2;
+	struct arm_smmu_device *other;
+
+	other = kunit_kzalloc(test, sizeof(*other), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	stage2->smmu = &ctx->smmu;
+	stage2->nest_parent = true;
+	KUNIT_EXPECT_TRUE(test, arm_smmu_uapi_can_nest_on(&ctx->master, stage2,
+							  false));
+	stage2->stage = ARM_SMMU_DOMAIN_S1;
+	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_can_nest_on(&ctx->master, stage2,
+							   false));
+	stage2->stage = ARM_SMMU_DOMAIN_S2;
+	stage2->nest_parent = false;
+	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_can_nest_on(&ctx->master, stage2,
+							   false));
+	stage2->nest_parent = true;
+	stage2->smmu = other;
+	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_can_nest_on(&ctx->master, stage2,
+							   false));
+	stage2->smmu = &ctx->smmu;
+	ctx->smmu.features &= ~ARM_SMMU_FEAT_S2FWB;
+	KUNIT_EXPECT_FALSE(test, arm_smmu_uapi_can_nest_on(&ctx->master, stage2,
+							   false));
+}
+
 static void test_registers(struct kunit *test)
 {
 	struct test_ctx *ctx = test->priv;
@@ -553,6 +600,19 @@ static void test_atc(struct kunit *test)
 	req.ssid = IOMMU_NO_PASID;
 	arm_smmu_uapi_emit_atc(&req, record, rec);
 	KUNIT_EXPECT_EQ(test, rec->cmd[0][0], 0x0000001100000040ULL);
+
+	/* Never less than the device's unit, which is the smallest page */
+	rec->nr = 0;
+	ctx->smmu.pgsize_bitmap = SZ_64K | SZ_512M;
+	req.first = SZ_64K + SZ_4K;
+	req.last = SZ_64K + 2 * SZ_4K - 1;
+	arm_smmu_uapi_emit_atc(&req, record, rec);
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][1], (u64)SZ_64K | 4);
+	rec->nr = 0;
+	req.first = SZ_4K;
+	req.last = ~0ULL;
+	arm_smmu_uapi_emit_atc(&req, record, rec);
+	KUNIT_EXPECT_EQ(test, rec->cmd[0][1] & 0x3f, 52ULL);
 }
 
 /* Does a command hit a page of a table with granule 2^@tg? */
@@ -1009,8 +1069,458 @@ static void test_inv_atc_timeout(struct kunit *test)
 	expect_queue(test, opcodes, 4);
 }
 
+/*
+ * Bind and unbind, of a PCI device with ATS
+ */
+#define ATS_CAP		0x100
+
+static int fake_read(struct pci_bus *bus, unsigned int devfn, int where,
+		     int size, u32 *val)
+{
+	struct test_ctx *ctx = container_of(bus, struct test_ctx, bus);
+
+	*val = where == ATS_CAP + PCI_ATS_CTRL ? ctx->ats_ctrl : 0;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+/* The device never has ATS on while the SMMU takes it for an error. */
+static int fake_write(struct pci_bus *bus, unsigned int devfn, int where,
+		      int size, u32 val)
+{
+	struct test_ctx *ctx = container_of(bus, struct test_ctx, bus);
+	int i;
+
+	if (where != ATS_CAP + PCI_ATS_CTRL)
+		return PCIBIOS_SUCCESSFUL;
+
+	for (i = 0; i < ctx->master.num_streams; i++)
+		if (!(ctx->strtab[ctx->streams[i].id].data[1] &
+		      cpu_to_le64(STRTAB_STE_1_EATS)))
+			ctx->ats_disorder++;
+	ctx->nr_ats_on += !(ctx->ats_ctrl & PCI_ATS_CTRL_ENABLE) &&
+			  val & PCI_ATS_CTRL_ENABLE;
+	ctx->ats_ctrl = val;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops fake_ops = {
+	.read = fake_read,
+	.write = fake_write,
+};
+
+/* A device that is attached to stage 2, with ATS on if it has it */
+static void attach(struct kunit *test, bool consumes, bool ats)
+{
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_device *smmu = &ctx->smmu;
+	int i;
+
+	fake_queue_init(ctx, consumes);
+	ctx->master.ats_enabled = ats;
+	ctx->iommu.fwspec = &ctx->fwspec;
+	if (ats) {
+		ctx->pdev = kunit_kzalloc(test, sizeof(*ctx->pdev), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, ctx->pdev);
+		ctx->bus.ops = &fake_ops;
+		ctx->pdev->bus = &ctx->bus;
+		ctx->pdev->ats_cap = ATS_CAP;
+		ctx->pdev->ats_enabled = 1;
+		ctx->pdev->dev.init_name = ctx->dev.init_name;
+		ctx->pdev->dev.bus = &pci_bus_type;
+		ctx->pdev->dev.iommu = &ctx->iommu;
+		ctx->ats_ctrl = PCI_ATS_CTRL_ENABLE;
+		ctx->fwspec.flags = IOMMU_FWSPEC_PCI_RC_ATS;
+		ctx->master.dev = &ctx->pdev->dev;
+		ctx->bond.dev = &ctx->pdev->dev;
+		atomic_set(&ctx->stage2.nr_ats_masters, 1);
+	}
+
+	mutex_init(&smmu->streams_mutex);
+	smmu->streams = RB_ROOT;
+	smmu->strtab_cfg.linear.table = ctx->strtab;
+	smmu->strtab_cfg.linear.num_ents = ARRAY_SIZE(ctx->strtab);
+	smmu->evtq.q.prod_reg = (u32 __force __iomem *)&ctx->evtq_prod;
+	ctx->stage2.smmu = smmu;
+	ctx->stage2.nest_parent = true;
+	spin_lock_init(&ctx->stage2.devices_lock);
+	INIT_LIST_HEAD(&ctx->stage2.devices);
+	ctx->master_domain.master = &ctx->master;
+	list_add(&ctx->master_domain.devices_elm, &ctx->stage2.devices);
+	for (i = 0; i < ctx->master.num_streams; i++)
+		arm_smmu_make_s2_domain_ste(&ctx->strtab[ctx->streams[i].id],
+					    &ctx->master, &ctx->stage2, ats);
+}
+
+static int bind(struct test_ctx *ctx, u8 config, u32 flags)
+{
+	struct iommu_pasid_table_config cfg = make_cfg(config, BASE_PTR);
+
+	cfg.flags = flags;
+	return arm_smmu_uapi_ops.bind_pasid_table(&ctx->bond, &cfg);
+}
+
+static void unbind(struct test_ctx *ctx)
+{
+	arm_smmu_uapi_ops.unbind(&ctx->bond);
+}
+
+/* The stream table has @config, and everybody agrees on whether ATS is on. */
+static void expect_bound(struct kunit *test, u8 config, bool ats)
+{
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_ste ste;
+	int i;
+
+	make_ste(ctx, &ste, make_cfg(config, BASE_PTR), ats);
+	for (i = 0; i < ctx->master.num_streams; i++)
+		KUNIT_EXPECT_MEMEQ(test, ctx->strtab[ctx->streams[i].id].data,
+				   ste.data, sizeof(ste));
+	KUNIT_EXPECT_EQ(test, ctx->master_domain.nested,
+			config == IOMMU_PASID_CONFIG_TRANSLATE);
+	KUNIT_EXPECT_EQ(test, (bool)ctx->master.ats_enabled, ats);
+	KUNIT_EXPECT_EQ(test, atomic_read(&ctx->stage2.nr_ats_masters), ats);
+	KUNIT_EXPECT_EQ(test, ctx->ats_disorder, 0U);
+	if (!ctx->pdev)
+		return;
+	KUNIT_EXPECT_EQ(test, (bool)ctx->pdev->ats_enabled, ats);
+	KUNIT_EXPECT_EQ(test, !!(ctx->ats_ctrl & PCI_ATS_CTRL_ENABLE), ats);
+}
+
+/* Without a binding: stage 2 alone */
+static void expect_unbound(struct kunit *test, bool ats)
+{
+	struct test_ctx *ctx = test->priv;
+
+	expect_bound(test, IOMMU_PASID_CONFIG_BYPASS, ats);
+	KUNIT_EXPECT_NULL(test, ctx->master.bond);
+	KUNIT_EXPECT_NULL(test, ctx->bond.priv);
+}
+
+/* Number of commands from the index @from on in the queue, all of them done */
+static unsigned int count_cmds(struct test_ctx *ctx, u32 from, u8 opcode)
+{
+	unsigned int nr = 0;
+
+	for (; from != ctx->queue.prod; from++)
+		nr += (le64_to_cpu(ctx->queue.cmds[from % QUEUE_SIZE][0]) &
+		       CMDQ_0_OP) == opcode;
+	return nr;
+}
+
+static void test_bind_ats(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	u32 from;
+
+	/* Without the guest's promise to invalidate there is no device TLB. */
+	attach(test, true, true);
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0), 0);
+	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, false);
+	KUNIT_EXPECT_PTR_EQ(test, ctx->master.bond, &ctx->bond);
+	unbind(ctx);
+	expect_unbound(test, true);
+
+	/* It is emptied whenever what it was filled from has changed. */
+	from = ctx->queue.prod;
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, true);
+	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_ATC_INV), 2U);
+	from = ctx->queue.prod;
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_BYPASS, 0), 0);
+	expect_bound(test, IOMMU_PASID_CONFIG_BYPASS, true);
+	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_ATC_INV), 2U);
+
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_ABORT, 0), 0);
+	expect_bound(test, IOMMU_PASID_CONFIG_ABORT, false);
+	unbind(ctx);
+	expect_unbound(test, true);
+
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	from = ctx->queue.prod;
+	unbind(ctx);
+	expect_unbound(test, true);
+	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_ATC_INV), 2U);
+}
+
+/* ATS is switched on its own, and so no transaction meets an invalid entry. */
+static void test_step(struct kunit *test)
+{
+	static const u8 configs[] = {
+		IOMMU_PASID_CONFIG_TRANSLATE, IOMMU_PASID_CONFIG_BYPASS,
+		IOMMU_PASID_CONFIG_ABORT,
+	};
+	struct test_ctx *ctx = test->priv;
+	int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(configs); i++) {
+		for (j = 0; j < ARRAY_SIZE(configs); j++) {
+			struct arm_smmu_uapi_state from = { .ats = true }, to = {};
+			unsigned int syncs = i == j ? 0 : 2;
+			struct arm_smmu_ste step;
+
+			/* There is no ATS on the way to nothing. */
+			if (configs[i] == IOMMU_PASID_CONFIG_ABORT)
+				continue;
+			make_ste(ctx, &from.ste, make_cfg(configs[i], BASE_PTR),
+				 true);
+			make_ste(ctx, &to.ste, make_cfg(configs[j], BASE_PTR),
+				 false);
+
+			KUNIT_EXPECT_TRUE(test, arm_smmu_uapi_make_step(&step,
+							&from, &to));
+			expect_transition(test, &from.ste, &step, 1, true);
+			expect_transition(test, &step, &to.ste, syncs, true);
+			/* And back */
+			KUNIT_EXPECT_TRUE(test, arm_smmu_uapi_make_step(&step,
+							&to, &from));
+			expect_transition(test, &to.ste, &step, syncs, true);
+			expect_transition(test, &step, &from.ste, 1, true);
+		}
+	}
+}
+
+/* What the device TLB is told when memory is taken from stage 2 */
+static void test_unmap_atc(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	__le64 *cmd;
+
+	attach(test, true, true);
+	cmd = ctx->queue.cmds[0];
+	arm_smmu_uapi_inv_atc_stage2(&ctx->stage2, SZ_1M, SZ_4K);
+	KUNIT_EXPECT_EQ(test, count_cmds(ctx, 0, CMDQ_OP_ATC_INV), 2U);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(cmd[1]), (u64)SZ_1M);
+
+	/* Which of the guest's addresses lead there is not known. */
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	cmd = ctx->queue.cmds[ctx->queue.prod % QUEUE_SIZE];
+	arm_smmu_uapi_inv_atc_stage2(&ctx->stage2, SZ_1M, SZ_4K);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(cmd[0]) & CMDQ_0_OP,
+			(u64)CMDQ_OP_ATC_INV);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(cmd[1]), (u64)ATC_INV_SIZE_ALL);
+	unbind(ctx);
+}
+
+/*
+ * A device that does not answer has no device TLB any more when memory is unmapped,
+ * and nobody asks it when there is another way.
+ */
+static void test_silent_device(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+
+	/* What it has cached of a guest does not outlive the unbind. */
+	attach(test, true, true);
+	ctx->queue.atc_silent = UINT_MAX;
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 1U);
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 2U);
+	unbind(ctx);
+	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 3U);
+	expect_unbound(test, true);
+
+	/* Who unmaps cannot be told, and gives the page to somebody else. */
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	arm_smmu_uapi_inv_atc_stage2(&ctx->stage2, SZ_1M, SZ_4K);
+	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, false);
+	arm_smmu_uapi_inv_atc_stage2(&ctx->stage2, SZ_1M, SZ_4K);
+	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, false);
+	unbind(ctx);
+	expect_unbound(test, true);
+
+	/* The same without a guest's table */
+	arm_smmu_uapi_inv_atc_stage2(&ctx->stage2, SZ_1M, SZ_4K);
+	expect_unbound(test, false);
+}
+
+/* It was another device that has not answered. */
+static void test_others_silence(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+
+	attach(test, true, true);
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	ctx->queue.atc_silent = 1;
+	arm_smmu_uapi_inv_atc_stage2(&ctx->stage2, SZ_1M, SZ_4K);
+	KUNIT_EXPECT_EQ(test, ctx->queue.atc_silent, 0U);
+	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, true);
+	unbind(ctx);
+}
+
+/* A bind that the hardware has not confirmed has not happened. */
+static void test_bind_timeout(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+
+	ctx->master.num_streams = 1;
+	attach(test, false, false);
+	KUNIT_EXPECT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0),
+			-ETIMEDOUT);
+	expect_unbound(test, false);
+}
+
+static void go_on(struct work_struct *work)
+{
+	struct test_ctx *ctx = container_of(work, struct test_ctx, go_on.work);
+
+	WRITE_ONCE(ctx->smmu.cmdq.q.cons_reg, ctx->smmu.cmdq.q.prod_reg);
+}
+
+/* An unmap that the hardware has not confirmed is not over. */
+static void test_unmap_timeout(struct kunit *test)
+{
+	static const u8 opcodes[] = {
+		CMDQ_OP_TLBI_S2_IPA, CMDQ_OP_CMD_SYNC,
+		CMDQ_OP_TLBI_NH_ALL, CMDQ_OP_CMD_SYNC,
+		CMDQ_OP_TLBI_S12_VMALL, CMDQ_OP_CMD_SYNC,
+	};
+	struct test_ctx *ctx = test->priv;
+	ktime_t begin = ktime_get();
+
+	attach(test, false, false);
+	ctx->stage2.domain.pgsize_bitmap = SZ_4K;
+	INIT_DELAYED_WORK(&ctx->go_on, go_on);
+	schedule_delayed_work(&ctx->go_on, usecs_to_jiffies(3 *
+					ARM_SMMU_POLL_TIMEOUT_US / 2));
+	arm_smmu_tlb_inv_range_domain(SZ_1M, SZ_4K, SZ_4K, true, &ctx->stage2);
+	KUNIT_EXPECT_GE(test, ktime_us_delta(ktime_get(), begin),
+			3 * ARM_SMMU_POLL_TIMEOUT_US / 2);
+	cancel_delayed_work_sync(&ctx->go_on);
+	expect_queue(test, opcodes, ARRAY_SIZE(opcodes));
+}
+
+/*
+ * Events
+ */
+static void test_evtq_passed(struct kunit *test)
+{
+	static const struct {
+		u32 handled, prod;
+		bool passed;
+	} cases[] = {
+		{ 5, 5, true }, { 4, 5, false }, { 6, 5, true },
+		/* A full queue, and one that has been overtaken by as much */
+		{ 1, 9, false }, { 9, 1, false }, { 10, 1, false },
+		{ 2, 1, true }, { 8, 1, true }, { 0, 15, true },
+		/* Around the end */
+		{ 15, 0, false }, { 0, 0, true }, { 1, 0, true },
+		{ 15, 2, false }, { 2, 2, true }, { 3, 2, true },
+		/* The overflow flag is no part of the index. */
+		{ BIT(31) | 5, 5, true }, { 4, BIT(31) | 5, false },
+	};
+	struct arm_smmu_queue q = { .llq.max_n_shift = 3 };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		KUNIT_EXPECT_EQ_MSG(test, cases[i].passed,
+				    arm_smmu_uapi_evtq_passed(&q,
+							      cases[i].handled,
+							      cases[i].prod),
+				    "case %d", i);
+}
+
+static void count_lost(struct iommu_uapi_bond *bond)
+{
+	struct test_ctx *ctx = container_of(bond, struct test_ctx, bond);
+
+	ctx->nr_lost++;
+}
+
+static void test_lost_evts(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct rb_root *streams = &ctx->smmu.streams;
+
+	attach(test, true, false);
+	ctx->streams[0].master = &ctx->master;
+	ctx->streams[1].master = &ctx->master;
+	rb_link_node(&ctx->streams[0].node, NULL, &streams->rb_node);
+	rb_insert_color(&ctx->streams[0].node, streams);
+	rb_link_node(&ctx->streams[1].node, &ctx->streams[0].node,
+		     &ctx->streams[0].node.rb_right);
+	rb_insert_color(&ctx->streams[1].node, streams);
+	kunit_activate_static_stub(test, iommu_uapi_report_lost, count_lost);
+
+	arm_smmu_uapi_lost_evts(&ctx->smmu);
+	KUNIT_EXPECT_EQ(test, ctx->nr_lost, 0U);
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0), 0);
+	arm_smmu_uapi_lost_evts(&ctx->smmu);
+	KUNIT_EXPECT_EQ(test, ctx->nr_lost, 1U);
+	unbind(ctx);
+	arm_smmu_uapi_lost_evts(&ctx->smmu);
+	KUNIT_EXPECT_EQ(test, ctx->nr_lost, 1U);
+}
+
+/* Domains for nesting, and only they, have write-back forced if possible. */
+static void test_write_back(struct kunit *test)
+{
+	static const struct {
+		bool nest_parent, s2fwb;
+		u64 attr;
+	} cases[] = {
+		{ true, true, 6 }, { true, false, 0xf }, { false, true, 0xf },
+	};
+	struct test_ctx *ctx = test->priv;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct arm_smmu_domain domain = {
+			.stage = ARM_SMMU_DOMAIN_S2,
+			.nest_parent = cases[i].nest_parent,
+		};
+		struct arm_smmu_ste ste;
+		struct io_pgtable_cfg *cfg;
+		size_t mapped = 0;
+		u64 *table, pte;
+
+		fake_queue_init(ctx, true);
+		ida_init(&ctx->smmu.vmid_map);
+		ctx->smmu.vmid_bits = 8;
+		/* Three levels of 4 KiB */
+		ctx->smmu.pgsize_bitmap = SZ_4K;
+		ctx->smmu.ias = 39;
+		ctx->smmu.oas = 40;
+		ctx->smmu.features &= ~(ARM_SMMU_FEAT_S2FWB | ARM_SMMU_FEAT_ATS);
+		if (cases[i].s2fwb)
+			ctx->smmu.features |= ARM_SMMU_FEAT_S2FWB;
+		KUNIT_ASSERT_EQ(test, arm_smmu_domain_finalise(&domain,
+							&ctx->smmu, 0), 0);
+
+		cfg = &io_pgtable_ops_to_pgtable(domain.pgtbl_ops)->cfg;
+		KUNIT_EXPECT_EQ(test, domain.pgtbl_ops->map_pages(domain.pgtbl_ops,
+				0, SZ_1G, SZ_4K, 1,
+				IOMMU_READ | IOMMU_WRITE | IOMMU_CACHE,
+				GFP_KERNEL, &mapped), 0);
+		KUNIT_EXPECT_EQ(test, mapped, (size_t)SZ_4K);
+		table = phys_to_virt(cfg->arm_lpae_s2_cfg.vttbr);
+		table = phys_to_virt(table[0] & GENMASK_ULL(47, 12));
+		table = phys_to_virt(table[0] & GENMASK_ULL(47, 12));
+		pte = table[0];
+		KUNIT_EXPECT_EQ(test, pte & GENMASK_ULL(47, 12), (u64)SZ_1G);
+		KUNIT_EXPECT_EQ(test, pte >> 2 & 0xf, cases[i].attr);
+
+		/* The hardware reads them so. */
+		arm_smmu_make_s2_domain_ste(&ste, &ctx->master, &domain, false);
+		KUNIT_EXPECT_EQ(test, !!(ste.data[1] &
+					 cpu_to_le64(STRTAB_STE_1_S2FWB)),
+				cases[i].attr == 6);
+
+		free_io_pgtable_ops(domain.pgtbl_ops);
+		ida_destroy(&ctx->smmu.vmid_map);
+	}
+}
+
 static struct kunit_case arm_smmu_uapi_test_cases[] = {
 	KUNIT_CASE(test_supported),
+	KUNIT_CASE(test_can_nest_on),
 	KUNIT_CASE(test_registers),
 	KUNIT_CASE(test_check_config),
 	KUNIT_CASE(test_ste_fields),
@@ -1024,7 +1534,17 @@ static struct kunit_case arm_smmu_uapi_test_cases[] = {
 	KUNIT_CASE(test_inv_done),
 	KUNIT_CASE_SLOW(test_inv_timeout),
 	KUNIT_CASE(test_inv_atc_timeout),
+	KUNIT_CASE(test_bind_ats),
+	KUNIT_CASE(test_step),
+	KUNIT_CASE(test_unmap_atc),
+	KUNIT_CASE(test_silent_device),
+	KUNIT_CASE(test_others_silence),
+	KUNIT_CASE_SLOW(test_bind_timeout),
+	KUNIT_CASE_SLOW(test_unmap_timeout),
 	KUNIT_CASE(test_events),
+	KUNIT_CASE(test_evtq_passed),
+	KUNIT_CASE(test_lost_evts),
+	KUNIT_CASE(test_write_back),
 	{},
 };
 

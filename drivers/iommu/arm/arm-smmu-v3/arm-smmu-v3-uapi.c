@@ -31,8 +31,10 @@
  *
  *   the core's udev->lock	held for writing by bind and unbind, for reading
  *				by invalidate
- *   arm_smmu_asid_lock		serialises all changes of stream table entries;
- *				under the group's mutex in the attach path
+ *   arm_smmu_asid_lock		serialises all changes of stream table entries and
+ *				of the list of devices; under the group's mutex in
+ *				the attach path; in the unmap path only where a
+ *				device has not answered
  *   smmu->streams_mutex	held by the event thread while it uses
  *				master->bond
  *   smmu_domain->devices_lock	flag master_domain->nested, which the unmap path
@@ -75,13 +77,6 @@ MODULE_PARM_DESC(allow_uncached_guests,
  * second try, which is made without the others of this file.
  */
 static DECLARE_RWSEM(arm_smmu_uapi_atc_lock);
-
-/* What a stream table entry is made of */
-struct arm_smmu_uapi_state {
-	struct arm_smmu_ste ste;
-	bool nested;
-	bool ats;
-};
 
 /*
  * Can the hardware put a guest's stage 1 on top of stage 2 for this device?
@@ -148,15 +143,17 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_mask_idr);
  * Without stage 2 in hardware, a domain for which nesting was asked for is one
  * of stage 1: nothing goes on top of that.
  */
-static bool arm_smmu_uapi_can_nest_on(const struct arm_smmu_master *master,
-				      const struct arm_smmu_domain *stage2)
+VISIBLE_IF_KUNIT
+bool arm_smmu_uapi_can_nest_on(const struct arm_smmu_master *master,
+			       const struct arm_smmu_domain *stage2,
+			       bool allow_uncached)
 {
-	return arm_smmu_uapi_supported(master,
-				       READ_ONCE(allow_uncached_guests)) &&
+	return arm_smmu_uapi_supported(master, allow_uncached) &&
 	       stage2->nest_parent &&
 	       stage2->stage == ARM_SMMU_DOMAIN_S2 &&
 	       stage2->smmu == master->smmu;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_can_nest_on);
 
 static int arm_smmu_uapi_info(struct device *dev, struct iommu_domain *stage2,
 			      struct iommu_nesting_info *info)
@@ -167,7 +164,8 @@ static int arm_smmu_uapi_info(struct device *dev, struct iommu_domain *stage2,
 	u32 hw[ARRAY_SIZE(regs->idr)];
 	int i;
 
-	if (!arm_smmu_uapi_can_nest_on(master, to_smmu_domain(stage2)))
+	if (!arm_smmu_uapi_can_nest_on(master, to_smmu_domain(stage2),
+				       READ_ONCE(allow_uncached_guests)))
 		return -EOPNOTSUPP;
 
 	info->format = IOMMU_PASID_FORMAT_ARM_SMMUV3;
@@ -320,10 +318,11 @@ static void arm_smmu_uapi_batch_add(void *data, struct arm_smmu_cmdq_ent *cmd)
 }
 
 /* Send the commands of one kind and wait for their completion. */
-static int arm_smmu_uapi_issue(const struct arm_smmu_uapi_inv *req,
-			       void (*emit_cmds)(const struct arm_smmu_uapi_inv *req,
-						 arm_smmu_uapi_emit_t emit,
-						 void *data))
+static noinline_for_stack
+int arm_smmu_uapi_issue(const struct arm_smmu_uapi_inv *req,
+			void (*emit_cmds)(const struct arm_smmu_uapi_inv *req,
+					  arm_smmu_uapi_emit_t emit,
+					  void *data))
 {
 	struct arm_smmu_uapi_batch batch;
 
@@ -332,6 +331,22 @@ static int arm_smmu_uapi_issue(const struct arm_smmu_uapi_inv *req,
 	emit_cmds(req, arm_smmu_uapi_batch_add, &batch);
 	return batch.used ? arm_smmu_cmdq_batch_submit(batch.smmu, &batch.cmds) :
 			    0;
+}
+
+/* Stream table entries */
+static void arm_smmu_uapi_emit_ste(const struct arm_smmu_uapi_inv *req,
+				   arm_smmu_uapi_emit_t emit, void *data)
+{
+	struct arm_smmu_cmdq_ent cmd = {
+		.opcode = CMDQ_OP_CFGI_STE,
+		.cfgi.leaf = true,
+	};
+	unsigned int i;
+
+	for (i = 0; i < req->master->num_streams; i++) {
+		cmd.cfgi.sid = req->master->streams[i].id;
+		emit(data, &cmd);
+	}
 }
 
 /* Context descriptor cache */
@@ -442,16 +457,21 @@ void arm_smmu_uapi_emit_atc(const struct arm_smmu_uapi_inv *req,
 	struct arm_smmu_master *master = req->master;
 	struct arm_smmu_cmdq_ent cmd;
 	unsigned int i;
-	u64 size = 0;
+	u64 first, stu, size = 0;
 
 	if (!master->ats_enabled)
 		return;
-	/* All 2^64 addresses: zero, which means all */
+	/*
+	 * What is smaller than the device's translation unit need not be done.
+	 * All 2^64 addresses: zero, which means all.
+	 */
+	stu = 1ULL << __ffs(master->smmu->pgsize_bitmap);
+	first = ALIGN_DOWN(req->first, stu);
 	if (req->has_range)
-		size = req->last - req->first + 1;
+		size = (req->last | (stu - 1)) - first + 1;
 
 	arm_smmu_atc_inv_to_cmd(req->has_ssid ? req->ssid : IOMMU_NO_PASID,
-				req->first, size, &cmd);
+				first, size, &cmd);
 	for (i = 0; i < master->num_streams; i++) {
 		cmd.atc.sid = master->streams[i].id;
 		emit(data, &cmd);
@@ -544,6 +564,27 @@ static int arm_smmu_uapi_inv_atc(const struct arm_smmu_uapi_inv *req)
 }
 
 /*
+ * The same for who cannot be told, without bounds in time: a device is asked when
+ * nothing in the queue waits for another one.
+ */
+static bool arm_smmu_uapi_answers(struct arm_smmu_master *master)
+{
+	struct arm_smmu_cmdq_ent cmd = { .opcode = CMDQ_OP_CMD_SYNC };
+	struct arm_smmu_uapi_inv all = { .master = master };
+	struct arm_smmu_cmdq_batch cmds;
+	int ret;
+
+	down_write(&arm_smmu_uapi_atc_lock);
+	do {
+		cond_resched();
+		arm_smmu_cmdq_batch_init(master->smmu, &cmds, &cmd);
+	} while (arm_smmu_cmdq_batch_submit(master->smmu, &cmds));
+	ret = arm_smmu_uapi_inv_atc_once(&all);
+	up_write(&arm_smmu_uapi_atc_lock);
+	return !ret;
+}
+
+/*
  * Each cache is done before the next one that is filled from it: descriptors,
  * TLB, device TLB.
  */
@@ -571,14 +612,20 @@ int arm_smmu_uapi_invalidate(struct iommu_uapi_bond *bond,
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_invalidate);
 
-/* Forget all that is cached of a guest's stage 1, in the SMMU itself. */
+/*
+ * Forget all that is cached of a guest's stage 1, in the SMMU itself. Who writes a
+ * stream table entry does not look whether that has been confirmed: do it here.
+ */
 static int arm_smmu_uapi_flush(struct arm_smmu_master *master, u16 vmid)
 {
 	struct arm_smmu_uapi_inv req = { .master = master, .vmid = vmid };
-	int ret;
+	int ret, err;
 
-	ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_cd);
-	return arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_tlb) ?: ret;
+	ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_ste);
+	err = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_cd);
+	ret = ret ?: err;
+	err = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_tlb);
+	return ret ?: err;
 }
 
 /* False if the device is not attached to @stage2 */
@@ -628,37 +675,70 @@ void arm_smmu_uapi_drop_bond(struct arm_smmu_master *master)
 
 /*
  * EATS is in another word than Config: going from one to the other in two steps
- * spares transactions under way an invalid entry in between.
+ * spares transactions under way an invalid entry in between. False if @from and
+ * @to do not differ in EATS.
  */
+VISIBLE_IF_KUNIT
+bool arm_smmu_uapi_make_step(struct arm_smmu_ste *step,
+			     const struct arm_smmu_uapi_state *from,
+			     const struct arm_smmu_uapi_state *to)
+{
+	*step = from->ats ? from->ste : to->ste;
+	step->data[1] &= cpu_to_le64(~STRTAB_STE_1_EATS);
+	return from->ats != to->ats;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_make_step);
+
 static void arm_smmu_uapi_write_ste(struct arm_smmu_master *master,
 				    const struct arm_smmu_uapi_state *from,
 				    const struct arm_smmu_uapi_state *to)
 {
 	struct arm_smmu_ste step;
 
-	if (from->ats != to->ats) {
-		step = from->ats ? from->ste : to->ste;
-		step.data[1] &= cpu_to_le64(~STRTAB_STE_1_EATS);
+	if (arm_smmu_uapi_make_step(&step, from, to))
 		arm_smmu_install_ste_for_dev(master, &step);
-	}
 	arm_smmu_install_ste_for_dev(master, &to->ste);
+}
+
+/*
+ * A device that does not answer may use what it has cached for as long as it likes:
+ * take that away from it on both sides. Neither needs its consent, for what it
+ * sends by translated addresses is aborted from then on (IHI 0070, STE.EATS). ATS
+ * comes back with the next attach or bind, and then the device has forgotten it.
+ */
+static void arm_smmu_uapi_stop_ats(struct arm_smmu_master *master,
+				   struct arm_smmu_domain *stage2,
+				   struct arm_smmu_uapi_state *state)
+{
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	dev_err_ratelimited(master->dev,
+			    "device TLB does not answer, switching off ATS\n");
+	pci_disable_ats(to_pci_dev(master->dev));
+	wmb();
+	state->ste.data[1] &= cpu_to_le64(~STRTAB_STE_1_EATS);
+	state->ats = false;
+	arm_smmu_install_ste_for_dev(master, &state->ste);
+	master->ats_enabled = false;
+	atomic_dec(&stage2->nr_ats_masters);
 }
 
 /*
  * Change the stream table entry. As in an attach, ATS of the device is off
  * whenever EATS is, and invalidations reach the device TLB by both kinds of
- * address while it may have entries of both. A device whose ATS is off uses nothing
- * of what it had cached, has forgotten it when ATS is on again (PCIe 6.0, "Implicit
- * Invalidation Events"), and need not answer.
+ * address while it may have entries of both. Between two entries that both have
+ * ATS, it is off in the device for a moment: it uses nothing of what it had cached
+ * then, and has forgotten it when ATS is on again (PCIe 6.0, "Implicit Invalidation
+ * Events"). That needs no answer, which a device in a low power state, say, would
+ * not give, or give wrongly.
  */
 static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 				 struct arm_smmu_domain *stage2,
 				 const struct arm_smmu_uapi_state *from,
 				 struct arm_smmu_uapi_state *to)
 {
-	struct arm_smmu_uapi_inv all = { .master = master };
 	struct pci_dev *pdev = NULL;
-	int ret, err = 0;
+	int ret;
 
 	lockdep_assert_held(&arm_smmu_asid_lock);
 
@@ -668,7 +748,7 @@ static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 	arm_smmu_uapi_set_nested(master, stage2, from->nested || to->nested);
 	if (to->ats && !from->ats)
 		atomic_inc(&stage2->nr_ats_masters);
-	if (from->ats && !to->ats) {
+	if (from->ats) {
 		pci_disable_ats(pdev);
 		/* Before transactions that were translated become errors */
 		wmb();
@@ -677,23 +757,20 @@ static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 	arm_smmu_uapi_write_ste(master, from, to);
 	ret = arm_smmu_uapi_flush(master, stage2->s2_cfg.vmid);
 
-	if (to->ats && !from->ats) {
+	if (to->ats) {
 		/* Before there is something to invalidate when it is unmapped */
 		master->ats_enabled = true;
 		arm_smmu_enable_ats(master);
 		if (!pdev->ats_enabled) {
 			to->ats = false;
-			atomic_dec(&stage2->nr_ats_masters);
-			err = -EIO;
+			ret = ret ?: -EIO;
 		}
-	} else if (to->ats) {
-		err = arm_smmu_uapi_inv_atc(&all);
-	} else if (from->ats) {
-		atomic_dec(&stage2->nr_ats_masters);
 	}
 	master->ats_enabled = to->ats;
+	if (pdev && !to->ats)
+		atomic_dec(&stage2->nr_ats_masters);
 	arm_smmu_uapi_set_nested(master, stage2, to->nested);
-	return ret ?: err;
+	return ret;
 }
 
 /* Stage 2 alone, as the device was attached */
@@ -742,31 +819,91 @@ static int arm_smmu_uapi_bind_locked(struct iommu_uapi_bond *bond,
 		/* The hardware has not confirmed: nobody may rely on it. */
 		arm_smmu_uapi_install(master, stage2, &to, &from);
 		arm_smmu_uapi_set_bond(master, old);
+		/* ATS may not have come back. */
+		if (old)
+			*state = from;
 		return ret;
 	}
 	*state = to;
 	return 0;
 }
 
+/**
+ * arm_smmu_uapi_inv_atc_stage2() - Invalidate device TLBs after an unmap
+ * @stage2: domain that may have guests' tables on top
+ * @iova: guest-physical address
+ * @size: number of bytes
+ *
+ * An unmap cannot fail, and what was mapped belongs to somebody else after it. A
+ * device that has not confirmed loses its TLB.
+ *
+ * Context: may sleep if a device does not answer. Who unmaps memory from such a
+ * domain, which is to say VFIO, holds no spinlock and not arm_smmu_asid_lock.
+ */
+void arm_smmu_uapi_inv_atc_stage2(struct arm_smmu_domain *stage2,
+				  unsigned long iova, size_t size)
+{
+	atomic_t *count = &stage2->smmu->atc_timeouts;
+	struct arm_smmu_master_domain *master_domain;
+	int ret, timeouts;
+
+	might_sleep();
+
+	/* After the TLB invalidation: see arm_smmu_atc_inv_domain() */
+	smp_mb();
+	if (!atomic_read(&stage2->nr_ats_masters))
+		return;
+
+	down_read(&arm_smmu_uapi_atc_lock);
+	timeouts = atomic_read_acquire(count);
+	ret = arm_smmu_atc_inv_domain(stage2, iova, size);
+	/* The count changes before the queue goes on, and so the wait ends. */
+	smp_rmb();
+	if (timeouts != atomic_read(count))
+		ret = -EIO;
+	up_read(&arm_smmu_uapi_atc_lock);
+	if (likely(!ret))
+		return;
+
+	/* The list of devices changes under this lock only. */
+	mutex_lock(&arm_smmu_asid_lock);
+	list_for_each_entry(master_domain, &stage2->devices, devices_elm) {
+		struct arm_smmu_master *master = master_domain->master;
+		struct arm_smmu_uapi_state plain, *state = &plain;
+
+		if (!master->ats_enabled || arm_smmu_uapi_answers(master))
+			continue;
+		if (master->bond)
+			state = master->bond->priv;
+		else
+			arm_smmu_uapi_stage2_state(&plain, master, stage2, true);
+		arm_smmu_uapi_stop_ats(master, stage2, state);
+	}
+	mutex_unlock(&arm_smmu_asid_lock);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_inv_atc_stage2);
+
 /* Has the event thread come past the event before the index @prod? */
-static bool arm_smmu_uapi_evtq_passed(const struct arm_smmu_queue *q,
-				      u32 handled, u32 prod)
+VISIBLE_IF_KUNIT
+bool arm_smmu_uapi_evtq_passed(const struct arm_smmu_queue *q,
+			       u32 handled, u32 prod)
 {
 	u32 size = 1U << q->llq.max_n_shift;
 	u32 left = (prod - handled) & (2 * size - 1);
 
 	return !left || left > size;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_evtq_passed);
 
 /*
- * Wait until the events before the index @prod have been handled: the next one to
- * bind the device must not read about this one's addresses. Bounded, since the
+ * Wait until the events that are in the queue now have been handled: the next one
+ * to bind the device must not read about this one's addresses. Bounded, since the
  * queue is everybody's. False if there are still some.
  */
-static bool arm_smmu_uapi_drain_evtq(struct arm_smmu_device *smmu, u32 prod)
+static bool arm_smmu_uapi_drain_evtq(struct arm_smmu_device *smmu)
 {
 	struct arm_smmu_queue *q = &smmu->evtq.q;
-	u32 handled;
+	u32 handled, prod = readl(q->prod_reg);
 
 	/* Without an interrupt nobody looks at the queue. */
 	if (!q->irq && !smmu->combined_irq)
@@ -785,14 +922,15 @@ static int arm_smmu_uapi_bind_pasid_table(struct iommu_uapi_bond *bond,
 	bool first = !state;
 	int ret;
 
-	if (!arm_smmu_uapi_can_nest_on(master, to_smmu_domain(bond->stage2)))
+	/* Whether the administrator allows it has been asked for the information */
+	if (!arm_smmu_uapi_can_nest_on(master, to_smmu_domain(bond->stage2),
+				       true))
 		return -EOPNOTSUPP;
 	ret = arm_smmu_uapi_check_config(master, cfg);
 	if (ret)
 		return ret;
 	/* They would be taken for events of this one. */
-	if (master->evt_left &&
-	    !arm_smmu_uapi_drain_evtq(master->smmu, master->evt_prod))
+	if (master->evt_left && !arm_smmu_uapi_drain_evtq(master->smmu))
 		return -EBUSY;
 	master->evt_left = false;
 
@@ -818,28 +956,28 @@ static void arm_smmu_uapi_unbind(struct iommu_uapi_bond *bond)
 {
 	struct arm_smmu_master *master = dev_iommu_priv_get(bond->dev);
 	struct arm_smmu_domain *stage2 = to_smmu_domain(bond->stage2);
-	struct arm_smmu_uapi_state to;
+	struct arm_smmu_uapi_state to, *state = bond->priv;
 
 	mutex_lock(&arm_smmu_asid_lock);
 	if (master->bond) {
 		arm_smmu_uapi_stage2_state(&to, master, stage2,
 					   arm_smmu_ats_supported(master));
-		if (arm_smmu_uapi_install(master, stage2, bond->priv, &to))
+		if (arm_smmu_uapi_install(master, stage2, state, &to))
 			dev_err_ratelimited(bond->dev,
 					    "cannot flush a guest's translations\n");
+		/* An unmap may still look at it. */
+		*state = to;
 	}
 	mutex_unlock(&arm_smmu_asid_lock);
 
-	master->evt_prod = readl(master->smmu->evtq.q.prod_reg);
-	master->evt_left = !arm_smmu_uapi_drain_evtq(master->smmu,
-						     master->evt_prod);
+	master->evt_left = !arm_smmu_uapi_drain_evtq(master->smmu);
 
 	mutex_lock(&arm_smmu_asid_lock);
 	if (master->bond)
 		arm_smmu_uapi_set_bond(master, NULL);
 	mutex_unlock(&arm_smmu_asid_lock);
 
-	kfree(bond->priv);
+	kfree(state);
 	bond->priv = NULL;
 }
 
@@ -963,6 +1101,30 @@ int arm_smmu_uapi_handle_evt(struct arm_smmu_master *master, const u64 *evt)
 	return 0;
 }
 
+/**
+ * arm_smmu_uapi_lost_evts() - The event queue was full, and events were lost
+ * @smmu: the SMMU
+ *
+ * Nobody knows whose: each guest is told that some may have been its own.
+ *
+ * Context: may sleep
+ */
+void arm_smmu_uapi_lost_evts(struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_stream *stream;
+	struct rb_node *node;
+
+	mutex_lock(&smmu->streams_mutex);
+	for (node = rb_first(&smmu->streams); node; node = rb_next(node)) {
+		stream = rb_entry(node, struct arm_smmu_stream, node);
+		/* Once for each device */
+		if (stream->master->bond && stream == stream->master->streams)
+			iommu_uapi_report_lost(stream->master->bond);
+	}
+	mutex_unlock(&smmu->streams_mutex);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_lost_evts);
+
 const struct iommu_uapi_ops arm_smmu_uapi_ops = {
 	.info			= arm_smmu_uapi_info,
 	.info_merge		= arm_smmu_uapi_info_merge,
@@ -970,3 +1132,4 @@ const struct iommu_uapi_ops arm_smmu_uapi_ops = {
 	.unbind			= arm_smmu_uapi_unbind,
 	.invalidate		= arm_smmu_uapi_invalidate,
 };
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_ops);

@@ -35,11 +35,26 @@ struct arm_smmu_uapi_inv {
 	u64 last;
 };
 
+/**
+ * struct arm_smmu_uapi_state - What a device's stream table entry is made of
+ * @ste: the entry
+ * @nested: a guest's stage 1 is in it
+ * @ats: so is ATS, which is on in the device then
+ */
+struct arm_smmu_uapi_state {
+	struct arm_smmu_ste ste;
+	bool nested;
+	bool ats;
+};
+
 typedef void (*arm_smmu_uapi_emit_t)(void *data, struct arm_smmu_cmdq_ent *cmd);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 bool arm_smmu_uapi_supported(const struct arm_smmu_master *master,
 			     bool allow_uncached);
+bool arm_smmu_uapi_can_nest_on(const struct arm_smmu_master *master,
+			       const struct arm_smmu_domain *stage2,
+			       bool allow_uncached);
 void arm_smmu_uapi_mask_idr(const struct arm_smmu_master *master, bool ats,
 			    const u32 *hw, u32 *idr);
 void arm_smmu_uapi_info_merge(struct iommu_nesting_info *into,
@@ -51,6 +66,9 @@ void arm_smmu_uapi_make_ste(struct arm_smmu_ste *target,
 			    struct arm_smmu_domain *stage2,
 			    const struct iommu_pasid_table_config *cfg,
 			    bool ats_enabled);
+bool arm_smmu_uapi_make_step(struct arm_smmu_ste *step,
+			     const struct arm_smmu_uapi_state *from,
+			     const struct arm_smmu_uapi_state *to);
 int arm_smmu_uapi_decode_inv(struct arm_smmu_uapi_inv *req,
 			     const struct iommu_cache_invalidate_info *inv);
 void arm_smmu_uapi_emit_cd(const struct arm_smmu_uapi_inv *req,
@@ -61,6 +79,8 @@ void arm_smmu_uapi_emit_atc(const struct arm_smmu_uapi_inv *req,
 			    arm_smmu_uapi_emit_t emit, void *data);
 int arm_smmu_uapi_invalidate(struct iommu_uapi_bond *bond,
 			     const struct iommu_cache_invalidate_info *inv);
+bool arm_smmu_uapi_evtq_passed(const struct arm_smmu_queue *q, u32 handled,
+			       u32 prod);
 bool arm_smmu_uapi_decode_evt(const u64 *evt,
 			      struct iommu_fault_unrecoverable *event);
 #endif
