@@ -4,7 +4,8 @@
   breaks.py rounds           the kernels that it takes to have them all, "NUMBER KIND"
   breaks.py files            the files that they are in
   breaks.py fit              nothing; an error for each that does not fit the code
-  breaks.py unnamed DIR      the tests, in the sources in DIR, that no entry names
+  breaks.py unnamed DIR      the tests, in the sources in DIR and the unit tests in
+                             drivers, that no entry names
   breaks.py apply ROUND DST  write the round's files to the tree DST
   breaks.py runs ROUND TESTS what the guest runs: lines "NUMBER PROGRAM ARGUMENTS";
                              TESTS is the directory with the test programs
@@ -35,6 +36,7 @@ import subprocess
 import sys
 
 DIR = os.environ['LIST']
+DRIVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../drivers')
 
 # What the kernel says only when something is wrong
 COMPLAINT = re.compile(
@@ -237,6 +239,30 @@ def runs(entries, tests_dir):
             print(entry.number, program, ' '.join(dict.fromkeys(args)))
 
 
+def list_units():
+    """SUITE, CASE of each unit test: cases, and then the suite that they are in"""
+    units = []
+    for where, _, names in os.walk(DRIVERS):
+        for name in names:
+            if not name.endswith('.c'):
+                continue
+            with open(os.path.join(where, name), encoding='utf-8') as f:
+                words = re.findall(r'^\tKUNIT_CASE\w*\((\w+)|^\t\.name = "([^"]+)"',
+                                   f.read(), re.M)
+            cases = []
+            for case, suite in words:
+                if case:
+                    cases.append(case)
+                    continue
+                units += [(suite, case) for case in cases]
+                cases = []
+            if cases:
+                sys.exit('error: %s: no suite has %s' % (name, ', '.join(cases)))
+    if not units:
+        sys.exit('error: no unit tests in ' + DRIVERS)
+    return sorted(units)
+
+
 def unnamed(entries, sources):
     """The tests that no entry says should fail"""
     named = set()
@@ -245,6 +271,9 @@ def unnamed(entries, sources):
             program, _, name = test.partition(' ')
             parts = name.split('.')
             named.add((program, parts[0], parts[-1]))
+    for suite, case in list_units():
+        if ('kunit', suite, case) not in named:
+            print('kunit %s.%s: no entry says that it should fail' % (suite, case))
     for name in sorted(os.listdir(sources)):
         program = name[:-2]
         # The device that this one unplugs is gone for the next.

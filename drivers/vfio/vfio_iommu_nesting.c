@@ -258,6 +258,15 @@ static_assert(offsetof(struct vfio_iommu_type1_bind, data) ==
 static_assert(offsetof(struct vfio_iommu_type1_cache_invalidate, data) ==
 	      sizeof(struct vfio_nesting_header));
 
+/* What user space has been compiled with: it never changes. */
+static_assert(offsetof(struct vfio_device_feature_nesting_fault, flags) == 0);
+static_assert(offsetof(struct vfio_device_feature_nesting_fault, fd) == 4);
+static_assert(sizeof(struct vfio_device_feature_nesting_fault) == 8);
+static_assert(offsetof(struct vfio_iommu_type1_info_cap_nesting, header) == 0);
+static_assert(offsetof(struct vfio_iommu_type1_info_cap_nesting, flags) == 8);
+static_assert(offsetof(struct vfio_iommu_type1_info_cap_nesting, padding) == 12);
+static_assert(offsetof(struct vfio_iommu_type1_info_cap_nesting, info) == 16);
+
 /* One row for each operation bit of each ioctl */
 static const struct {
 	unsigned int cmd;

@@ -396,6 +396,8 @@ FIXTURE_TEARDOWN(loaded)
 
 TEST_F(loaded, features)
 {
+	struct iommu_pasid_table_config table =
+		table_config(IOMMU_PASID_CONFIG_ABORT, 0, 0);
 	struct scope scope = container_scope(&self->vmm);
 	struct iommu_nesting_info info = {};
 	struct guest_pt pt;
@@ -420,6 +422,12 @@ TEST_F(loaded, features)
 	} else {
 		test_err_bind(EOPNOTSUPP, scope, &pt, NO_PASID);
 		test_dma(DEV(0), NO_PASID, page, page);
+	}
+	if (self->features & IOMMU_NESTING_FEAT_BIND_PASID_TABLE) {
+		test_cmd_bind_table(scope, table);
+		test_dma_stopped(MOCK_DMA_BLOCKED, DEV(0), NO_PASID, page);
+	} else {
+		test_err_bind_table(EOPNOTSUPP, scope, table);
 	}
 }
 
@@ -2588,8 +2596,14 @@ TEST_F(invalidate, batch_hardware_error)
 	test_err_inv_batch(EIO, 0, self->scope, entries, sizeof(*entries),
 			   NR_ENTRIES);
 	check_batch(_metadata, self, 0);
+	/* In its midst */
+	test_cmd_inject_after_one(DEV(0), MOCK_INJECT_INV_TIMEOUT, 1);
+	test_err_inv_batch(ETIMEDOUT, 1, self->scope, entries, sizeof(*entries),
+			   NR_ENTRIES);
+	check_batch(_metadata, self, 1);
 	/* From where it stopped */
-	test_cmd_inv_batch(self->scope, entries, sizeof(*entries), NR_ENTRIES);
+	test_cmd_inv_batch(self->scope, entries + 1, sizeof(*entries),
+			   NR_ENTRIES - 1);
 	check_batch(_metadata, self, NR_ENTRIES);
 }
 

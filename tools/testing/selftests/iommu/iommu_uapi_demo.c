@@ -6,7 +6,8 @@
  *
  * Goes once through the life of a guest's page table and tells on a page what
  * happens. Every value on the page was read back from the kernel, from the device
- * or from guest memory. Exits with 1 if anything is not as it should be, with 4
+ * or from guest memory; only where the guest's memory and the root of its table
+ * are was decided here. Exits with 1 if anything is not as it should be, with 4
  * if there is no hardware to show it on.
  *
  * What depends on the device is in struct hw. What depends on the IOMMU follows
@@ -480,8 +481,34 @@ static int unbind_pt(void)
 	return _test_cmd_unbind_table(container_scope(&vmm));
 }
 
+/*
+ * The highest page that the guest's table maps, which is the buffer's, as its
+ * entries in guest memory say it. Sets @gpa to where that leads.
+ */
+static __u64 mapped_by_guest(__u64 *gpa)
+{
+	__u64 va = 0, table = pt.root, entry = 0;
+	int level, i;
+
+	for (level = pt.levels; level; level--) {
+		for (i = 511; i >= 0; i--) {
+			entry = guest_read(&vmm, table + i * sizeof(entry));
+			if (entry & 1)
+				break;
+		}
+		if (i < 0)
+			give_up("the guest's table maps nothing");
+		va |= (__u64)i << (12 + 9 * (level - 1));
+		table = entry & PT_ADDR;
+	}
+	*gpa = table;
+	return va;
+}
+
 static void bind_page_table(__u64 page)
 {
+	__u64 va, gpa;
+
 	step("Put a guest page table into guest memory (stage 1, the guest's)");
 	guest_pt_init(&pt, &vmm, hw->format, 4);
 	guest_map(&pt, VA_BUFFER, page);
@@ -489,9 +516,11 @@ static void bind_page_table(__u64 page)
 		guest_map(&pt, VA_SCRATCH, scratch);
 	show("root", "guest-physical %#llx, %d levels",
 	     (unsigned long long)pt.root, pt.levels);
-	show("maps", "guest-virtual %#llx", VA_BUFFER);
-	show("to", "guest-physical %#llx", (unsigned long long)page);
-	show_entry(VA_BUFFER);
+	va = mapped_by_guest(&gpa);
+	show("maps", "guest-virtual %#llx", (unsigned long long)va);
+	show("to", "guest-physical %#llx", (unsigned long long)gpa);
+	check(va == VA_BUFFER && gpa == page, "the table says what it was told");
+	show_entry(va);
 	if (!has(IOMMU_NESTING_FEAT_BIND_PGTBL)) {
 		pasid_table = make_pasid_table();
 		show("PASID table", "guest-physical %#llx, one descriptor",
@@ -528,17 +557,18 @@ static __u64 find_in_guest_memory(const char *text, unsigned int *nr)
 static void do_dma(__u64 page)
 {
 	const char *text = "Greetings from the device";
+	__u64 va, gpa, found;
 	struct outcome out;
 	unsigned int nr;
-	__u64 found;
 
 	if (pasid == NO_PASID)
 		step("The device writes by guest-virtual address, without PASID");
 	else
 		step("The device writes by guest-virtual address, with PASID %u",
 		     pasid);
-	out = device_writes(VA_BUFFER, text);
-	show("at guest-virtual", "%#llx: %s", VA_BUFFER, out.text);
+	va = mapped_by_guest(&gpa);
+	out = device_writes(va, text);
+	show("at guest-virtual", "%#llx: %s", (unsigned long long)va, out.text);
 	found = find_in_guest_memory(text, &nr);
 	if (nr) {
 		show("found", "%u time, at guest-physical %#llx", nr,
@@ -546,20 +576,20 @@ static void do_dma(__u64 page)
 		show("which is host-virtual", "%p: \"%.64s\"",
 		     guest_ptr(&vmm, found), (char *)guest_ptr(&vmm, found));
 	}
-	check(out.done && nr == 1 && found == page,
+	check(out.done && nr == 1 && found == page && found == gpa,
 	      "what the device wrote is where the guest's table says");
-	show_entry(VA_BUFFER);
+	show_entry(va);
 	if (hw->format == GUEST_PT_VTD)
-		check((guest_read(&vmm, guest_pt_entry(&pt, VA_BUFFER, 1)) &
+		check((guest_read(&vmm, guest_pt_entry(&pt, va, 1)) &
 		       (VTD_A | VTD_D)) == (VTD_A | VTD_D),
 		      "the entry is marked accessed and dirty");
-	out = device_writes(page, "past stage 1");
-	show("at guest-physical", "%#llx: %s", (unsigned long long)page,
+	out = device_writes(gpa, "past stage 1");
+	show("at guest-physical", "%#llx: %s", (unsigned long long)gpa,
 	     out.text);
 	check(!out.done, "guest-physical addresses are no way in");
-	out = device_writes((uintptr_t)guest_ptr(&vmm, page),
+	out = device_writes((uintptr_t)guest_ptr(&vmm, gpa),
 			    "past both stages");
-	show("at host-virtual", "%p: %s", guest_ptr(&vmm, page), out.text);
+	show("at host-virtual", "%p: %s", guest_ptr(&vmm, gpa), out.text);
 	check(!out.done, "host addresses are no way in");
 }
 
@@ -802,14 +832,17 @@ static void size_cases(void)
 static void unbind_page_table(void)
 {
 	struct outcome out;
+	__u64 va, gpa;
 
 	step("Unbind, and the device is stopped");
 	if (unbind_pt())
 		give_up("cannot unbind");
 	scratch_addr = scratch;
 	show_state();
-	out = device_writes(VA_BUFFER, "too late");
-	show("at guest-virtual", "%#llx: %s", VA_BUFFER, out.text);
+	/* The guest's table still says so. */
+	va = mapped_by_guest(&gpa);
+	out = device_writes(va, "too late");
+	show("at guest-virtual", "%#llx: %s", (unsigned long long)va, out.text);
 	check(!out.done, "the device is stopped");
 	if (pasid != NO_PASID &&
 	    _test_cmd_pasid_free(vmm.container, pasid, pasid))

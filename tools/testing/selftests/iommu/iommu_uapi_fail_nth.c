@@ -19,6 +19,8 @@
 #define TEST_GPASID	0x77
 
 #define IOTLB		IOMMU_CACHE_INV_TYPE_IOTLB
+#define DEVTLB		IOMMU_CACHE_INV_TYPE_DEV_IOTLB
+#define PASID_CACHE	IOMMU_CACHE_INV_TYPE_PASID
 
 /* More than there are on any way, so that a loop without end is found */
 #define MAX_NTH		1000
@@ -42,6 +44,7 @@ FIXTURE(fail_nth)
 	__u64 page;
 	__u64 cds;
 	__u32 pasid;
+	struct iommu_nesting_info info;
 	int fault;
 	/* /proc/thread-self/fail-nth */
 	int nth_fd;
@@ -84,7 +87,6 @@ FIXTURE_SETUP(fail_nth)
 	self->page = guest_page(&self->vmm);
 	self->cds = guest_page(&self->vmm);
 	guest_map(&self->pt, VA_A, self->page);
-	self->pasid = TEST_PASID;
 }
 
 FIXTURE_TEARDOWN(fail_nth)
@@ -326,6 +328,7 @@ TEST_F_TIMEOUT(fail_nth, attach, 120)
 /* PASIDs */
 static int call_pasid_alloc(fail_nth_test *self)
 {
+	self->pasid = 0;
 	return _test_cmd_pasid_alloc(self->vmm.container, TEST_PASID,
 				     TEST_PASID, &self->pasid);
 }
@@ -336,10 +339,12 @@ static int call_pasid_free(fail_nth_test *self)
 				    TEST_PASID);
 }
 
+/* Nobody but its owner can have something bound to it */
 static bool pasid_owned(fail_nth_test *self)
 {
-	return _test_cmd_unbind(self->scope, TEST_PASID) && errno == ENOENT &&
-	       self->pasid == TEST_PASID;
+	return self->pasid == TEST_PASID &&
+	       !_test_cmd_bind(self->scope, &self->pt, TEST_PASID) &&
+	       !_test_cmd_unbind(self->scope, TEST_PASID);
 }
 
 static bool pasid_not_owned(fail_nth_test *self)
@@ -583,29 +588,41 @@ TEST_F(fail_nth, pasid_table)
 	EXPECT_EQ(0, nr_domains(self));
 }
 
-/* The hot path: no allocation at all */
+/* The hot path: no allocation at all, for none of the caches that there are */
+static struct iommu_cache_invalidate_info all_of_domain(void)
+{
+	return inv_domain(IOTLB | PASID_CACHE);
+}
+
+static struct iommu_cache_invalidate_info all_of_pasid(void)
+{
+	return inv_pasid(IOTLB | DEVTLB | PASID_CACHE, TEST_PASID);
+}
+
+static struct iommu_cache_invalidate_info all_of_address(void)
+{
+	return inv_addr(IOTLB | DEVTLB, TEST_PASID, VA_A, SZ_4K, 1);
+}
+
 static int call_inv_domain(fail_nth_test *self)
 {
-	return _test_cmd_inv(self->scope, inv_domain(IOTLB));
+	return _test_cmd_inv(self->scope, all_of_domain());
 }
 
 static int call_inv_pasid(fail_nth_test *self)
 {
-	return _test_cmd_inv(self->scope, inv_pasid(IOTLB, TEST_PASID));
+	return _test_cmd_inv(self->scope, all_of_pasid());
 }
 
 static int call_inv_addr(fail_nth_test *self)
 {
-	return _test_cmd_inv(self->scope, inv_addr(IOTLB, TEST_PASID, VA_A,
-						   SZ_4K, 1));
+	return _test_cmd_inv(self->scope, all_of_address());
 }
 
 static int call_inv_batch(fail_nth_test *self)
 {
 	struct iommu_cache_invalidate_info entries[] = {
-		inv_domain(IOTLB),
-		inv_pasid(IOTLB, TEST_PASID),
-		inv_addr(IOTLB, TEST_PASID, VA_A, SZ_4K, 1),
+		all_of_domain(), all_of_pasid(), all_of_address(),
 	};
 	__u32 done = 0;
 	int ret = _test_cmd_inv_batch(self->scope, entries, sizeof(*entries),
@@ -614,11 +631,9 @@ static int call_inv_batch(fail_nth_test *self)
 	return ret ?: done == 3 ? 0 : -1;
 }
 
-TEST_F(fail_nth, invalidate)
+static void inv_no_allocations(struct __test_metadata *_metadata,
+			       fail_nth_test *self)
 {
-	open_devices(_metadata, self, variant->device);
-	ASSERT_DONE(call_pasid_alloc(self));
-	ASSERT_DONE(call_bind(self));
 	no_allocations(_metadata, self, NULL, call_inv_domain,
 		       "invalidation of a domain");
 	no_allocations(_metadata, self, NULL, call_inv_pasid,
@@ -627,6 +642,22 @@ TEST_F(fail_nth, invalidate)
 		       "invalidation of addresses");
 	no_allocations(_metadata, self, NULL, call_inv_batch,
 		       "invalidation batch");
+}
+
+TEST_F(fail_nth, invalidate)
+{
+	open_devices(_metadata, self, variant->device);
+	ASSERT_DONE(call_pasid_alloc(self));
+	ASSERT_DONE(call_bind(self));
+	inv_no_allocations(_metadata, self);
+}
+
+TEST_F(fail_nth, invalidate_pasid_table)
+{
+	ASSERT_EQ(0, param_set(PARAM_MOCK("style"), MOCK_STYLE_PASID_TABLE));
+	open_devices(_metadata, self, variant->device);
+	ASSERT_DONE(call_replace_table(self));
+	inv_no_allocations(_metadata, self);
 }
 
 /* Faults */
@@ -740,17 +771,23 @@ TEST_F(fail_nth, fault)
 /* Queries */
 static int call_get_info(fail_nth_test *self)
 {
-	struct iommu_nesting_info info = { .argsz = sizeof(info) };
-
+	memset(&self->info, 0, sizeof(self->info));
+	self->info.argsz = sizeof(self->info);
 	if (self->scope.device)
-		return _test_cmd_get_device_info(self->vmm.dev[0], &info,
-						 sizeof(info));
-	return _test_cmd_get_nesting_cap(self->vmm.container, &info);
+		return _test_cmd_get_device_info(self->vmm.dev[0], &self->info,
+						 sizeof(self->info));
+	return _test_cmd_get_nesting_cap(self->vmm.container, &self->info);
 }
 
-static bool always(fail_nth_test *self)
+static bool is_told(fail_nth_test *self)
 {
-	return true;
+	return self->info.format == IOMMU_PASID_FORMAT_INTEL_VTD &&
+	       self->info.nr_payloads == IOMMU_PAYLOAD_NR;
+}
+
+static bool is_not_told(fail_nth_test *self)
+{
+	return !self->info.format && !self->info.nr_payloads;
 }
 
 TEST_F(fail_nth, get_info)
@@ -758,13 +795,18 @@ TEST_F(fail_nth, get_info)
 	const struct step step = {
 		.name = "query",
 		.call = call_get_info,
-		.worked = always,
-		.failed = always,
+		.worked = is_told,
+		.failed = is_not_told,
 		.undo = nothing_to_undo,
 	};
 
 	open_devices(_metadata, self, variant->device);
-	sweep(_metadata, self, &step);
+	/* That of a device has no list of capabilities to make */
+	if (variant->device)
+		no_allocations(_metadata, self, NULL, call_get_info, "query");
+	else
+		EXPECT_LT(0, sweep(_metadata, self, &step));
+	EXPECT_TRUE(is_told(self));
 }
 
 TEST_HARNESS_MAIN

@@ -1215,36 +1215,6 @@ TEST_F(fault, unrecoverable_without_pasid)
 				 EV_ADDR | EV_FETCH, 0, PERM_R, VA_A, pt.root);
 }
 
-/* ---------------------------------------------------------------------
- * Trace events, in a ring buffer of the test's own
- */
-#define TRACE_INSTANCE	"/sys/kernel/tracing/instances/iommu_uapi_test"
-
-/* How often @text stands in the trace */
-static int traced(const char *text)
-{
-	FILE *trace = fopen(TRACE_INSTANCE "/trace", "r");
-	char line[512];
-	int count = 0;
-
-	if (!trace)
-		return -1;
-	while (fgets(line, sizeof(line), trace))
-		count += !!strstr(line, text);
-	fclose(trace);
-	return count;
-}
-
-#define test_traced(format, ...)					\
-	({								\
-		char _text[256];					\
-									\
-		snprintf(_text, sizeof(_text), format, __VA_ARGS__);	\
-		EXPECT_EQ(1, traced(_text)) {				\
-			TH_LOG("in the trace: '%s'", _text);		\
-		}							\
-	})
-
 TEST_F(fault, trace)
 {
 	struct iommu_cache_invalidate_info inv;
@@ -1252,7 +1222,7 @@ TEST_F(fault, trace)
 	rmdir(TRACE_INSTANCE);
 	if (mkdir(TRACE_INSTANCE, 0700))
 		SKIP(return, "no tracing");
-	ASSERT_EQ(0, param_set(TRACE_INSTANCE "/events/iommu_uapi/enable", 1));
+	ASSERT_EQ(0, param_set(TRACE_ENABLE, 1));
 
 	ask(9, VA_A);
 	told(9, VA_A);
@@ -1276,7 +1246,7 @@ TEST_F(fault, trace)
 	test_traced("gpasid=%u gpgd=%#llx addr_width=48", 0x4712,
 		    self->pt.root);
 
-	ASSERT_EQ(0, param_set(TRACE_INSTANCE "/events/iommu_uapi/enable", 0));
+	ASSERT_EQ(0, param_set(TRACE_ENABLE, 0));
 	EXPECT_EQ(0, rmdir(TRACE_INSTANCE));
 }
 

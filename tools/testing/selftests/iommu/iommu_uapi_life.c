@@ -903,8 +903,10 @@ static int call_batch(stalled_test *self)
 	__u32 done;
 
 	*first = inv_domain(IOMMU_CACHE_INV_TYPE_IOTLB);
-	return _test_cmd_inv_batch(container_scope(&self->guest.vmm), first,
-				   sizeof(*first), 2, &done);
+	if (_test_cmd_inv_batch(container_scope(&self->guest.vmm), first,
+				sizeof(*first), 2, &done))
+		return -1;
+	return done;
 }
 
 static int call_respond(stalled_test *self)
@@ -999,6 +1001,7 @@ TEST_F(stalled, device_bind)
 	close_fd(&self->guest.fault);
 	vmm_close_fds(vmm);
 	resume(_metadata, self, &stalled, &data, sizeof(data));
+	EXPECT_EQ(0, stalled.ret);
 	check_clean(_metadata);
 }
 
@@ -1013,6 +1016,8 @@ TEST_F(stalled, batch)
 	close_container(_metadata, self);
 	check_clean(_metadata);
 	resume(_metadata, self, &stalled, &entry, sizeof(entry));
+	/* Both are done: the second has no device that could have anything cached */
+	EXPECT_EQ(2, stalled.ret);
 	check_clean(_metadata);
 }
 

@@ -21,20 +21,20 @@
  * Devices of the machine, by their names in sysfs
  */
 
-/* Is the PCI device @name one with the device ID @id? */
-static bool pci_is(const char *name, const char *id)
+/* Does the attribute @attr of the PCI device @name begin with @value? */
+static bool pci_attr_is(const char *name, const char *attr, const char *value)
 {
 	char path[300], is[16] = {};
 	int fd;
 
-	snprintf(path, sizeof(path), PCI_SYSFS "%s/device", name);
+	snprintf(path, sizeof(path), PCI_SYSFS "%s/%s", name, attr);
 	fd = open(path, O_RDONLY);
 	if (fd < 0)
 		return false;
 	if (read(fd, is, sizeof(is) - 1) < 0)
 		is[0] = 0;
 	close(fd);
-	return !strncmp(is, id, strlen(id));
+	return !strncmp(is, value, strlen(value));
 }
 
 static int pci_compare(const void *a, const void *b)
@@ -87,7 +87,7 @@ static int pci_list(const char *id, char (*names)[32], int max)
 	if (!dir)
 		return 0;
 	while ((ent = readdir(dir)) && count < max)
-		if (pci_is(ent->d_name, id))
+		if (pci_attr_is(ent->d_name, "device", id))
 			snprintf(names[count++], sizeof(*names), "%.31s",
 				 ent->d_name);
 	closedir(dir);
@@ -210,6 +210,26 @@ static int iommufd_attach(struct vmm *vmm, __u32 pt_id)
 	};
 
 	return ioctl(vmm->dev[0], VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+}
+
+/* Give iommufd another device, as number @n, and attach it to guest memory */
+static int iommufd_add_pci(struct vmm *vmm, int n, const char *name,
+			   const struct iommufd_ids *ids)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = ids->fd,
+	};
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = ids->ioas,
+	};
+
+	vmm->dev[n] = pci_open_cdev(name);
+	if (vmm->dev[n] < 0 ||
+	    ioctl(vmm->dev[n], VFIO_DEVICE_BIND_IOMMUFD, &bind))
+		return -1;
+	return ioctl(vmm->dev[n], VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
 }
 
 /* ---------------------------------------------------------------------

@@ -335,6 +335,42 @@ TEST_F(table, replace)
 	EXPECT_EQ(0, mock_stats(DEV(0)).domains);
 }
 
+#define TRACE_BOUND	"iommu_uapi_bind_pasid_table: dev=%s config=%u "
+
+/* A replacement is traced like the first one, what is refused is not. */
+TEST_F(table, trace)
+{
+	struct iommu_pasid_table_config cfg = translate();
+	char name[32];
+	int i;
+
+	rmdir(TRACE_INSTANCE);
+	if (mkdir(TRACE_INSTANCE, 0700))
+		SKIP(return, "no tracing");
+	ASSERT_EQ(0, param_set(TRACE_ENABLE, 1));
+
+	test_cmd_bind_table(self->scope, cfg);
+	test_cmd_bind_table(self->scope,
+			    table_config(IOMMU_PASID_CONFIG_ABORT, 0, 0));
+	cfg.pasid_bits = 21;
+	test_err_bind_table(EINVAL, self->scope, cfg);
+	test_cmd_unbind_table(self->scope);
+
+	for (i = 0; i < (variant->device ? 1 : 2); i++) {
+		snprintf(name, sizeof(name), "iommu-uapi-mock.%d", i);
+		test_traced(TRACE_BOUND "pasid_bits=%u base_ptr=%#llx", name,
+			    IOMMU_PASID_CONFIG_TRANSLATE, PASID_BITS, self->cds);
+		test_traced(TRACE_BOUND "pasid_bits=0", name,
+			    IOMMU_PASID_CONFIG_ABORT);
+		test_traced("iommu_uapi_unbind: dev=%s PASID table pasid=0",
+			    name);
+	}
+	EXPECT_EQ(2 * i, traced("iommu_uapi_bind_pasid_table: "));
+
+	ASSERT_EQ(0, param_set(TRACE_ENABLE, 0));
+	EXPECT_EQ(0, rmdir(TRACE_INSTANCE));
+}
+
 #define test_err_changed(_errno, _field, _value)			\
 	({								\
 		struct iommu_pasid_table_config _cfg = translate();	\

@@ -184,6 +184,12 @@ static bool mock_present(void)
 		       F_OK);
 }
 
+/* Whether the kernel has the user API: it may be unpatched, or have it off */
+static bool user_api_present(void)
+{
+	return !access(PARAM_PASID_QUOTA, F_OK);
+}
+
 /* ---------------------------------------------------------------------
  * The virtual machine monitor: container, groups, devices, guest memory
  */
@@ -1119,6 +1125,27 @@ static int _test_cmd_respond(int fd, __u32 flags, __u32 pasid, __u32 grpid,
 }
 
 /* ---------------------------------------------------------------------
+ * Trace events, in a ring buffer of the test's own
+ */
+#define TRACE_INSTANCE	"/sys/kernel/tracing/instances/iommu_uapi_test"
+#define TRACE_ENABLE	TRACE_INSTANCE "/events/iommu_uapi/enable"
+
+/* How often @text stands in the trace */
+static int traced(const char *text)
+{
+	FILE *trace = fopen(TRACE_INSTANCE "/trace", "r");
+	char line[512];
+	int count = 0;
+
+	if (!trace)
+		return -1;
+	while (fgets(line, sizeof(line), trace))
+		count += !!strstr(line, text);
+	fclose(trace);
+	return count;
+}
+
+/* ---------------------------------------------------------------------
  * Sentences. They take "self" from the test, as those of iommufd do.
  */
 #ifdef __KSELFTEST_HARNESS_H
@@ -1338,6 +1365,17 @@ static int _test_cmd_respond(int fd, __u32 flags, __u32 pasid, __u32 grpid,
 		EXPECT_EQ(_grpid, _rec.prm.grpid);			\
 		EXPECT_EQ(_perm, _rec.prm.perm);			\
 		EXPECT_EQ(_addr, _rec.prm.addr);			\
+	})
+
+/* It stands in the trace once */
+#define test_traced(format, ...)					\
+	({								\
+		char _text[256];					\
+									\
+		snprintf(_text, sizeof(_text), format, __VA_ARGS__);	\
+		EXPECT_EQ(1, traced(_text)) {				\
+			TH_LOG("in the trace: '%s'", _text);		\
+		}							\
 	})
 
 #endif /* __KSELFTEST_HARNESS_H */
