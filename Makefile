@@ -53,7 +53,15 @@ shell: ## a shell in the guest of ARCH
 
 .PHONY: static
 static: ## the static checks alone
-	@scripts/static.sh
+	@scripts/check.sh static
+
+.PHONY: check-versions
+check-versions: ## do the patches apply to the other versions of the package that apt offers?
+	@scripts/check.sh versions
+
+.PHONY: check-self
+check-self: ## do failures say what has failed, and does make refresh bring edits back?
+	@scripts/check.sh selfcheck
 
 .PHONY: series
 series: ## the mail-ready patch series, in build/series/patches

@@ -129,7 +129,7 @@ while read -r round kind <&3; do
 done 3<"$dir/rounds"
 
 awk -F '\t' '$2 != "seen" { printf "! %s: %s: %s %s\n", $2, $3, $4, $5 }' "$dir/seen"
-total=$(cat "$dir"/runs-? | cut -d' ' -f1 | sort -u | wc -l)
+total=$(find "$dir" -name 'runs-*' ! -name '*.*' -exec cat {} + | cut -d' ' -f1 | sort -u | wc -l)
 seen=$(awk -F '\t' '$2 == "seen"' "$dir/seen" | wc -l)
 result "$seen" $((total - seen)) 0 "breaks that the tests have noticed"
 [ "$seen" = "$total" ]

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# make check, and with the argument full: make check-full.
+# make check; with the argument full, make check-full; with static, versions or
+# selfcheck, that part alone (make static, make check-versions, make check-self).
 #
 # Every part adds lines "PASSED FAILED SKIPPED NAME" to build/log/check/summary;
 # the last line printed is their sum. A part that cannot be built counts as one
@@ -7,8 +8,8 @@
 # shellcheck disable=SC2317 # part calls what it is given
 . "$(dirname "$0")/lib.sh"
 
-full=${1:-}
-dir=$LOGS/check${full:+-$full}
+mode=${1:-}
+dir=$LOGS/check${mode:+-$mode}
 rm -rf "$dir"
 mkdir -p "$dir"
 summary=$dir/summary
@@ -51,9 +52,13 @@ guest()
 	[ "$2" = normal ] || name=$name-$2
 	rm -f "$LOGS/guest-$name-check/summary"
 	LIMIT=$3 "$TOP/scripts/guest.sh" "$1" "$2" check ${4:+"$4"} || true
-	# An emulator that dies by a signal says nothing about the kernel.
-	if grep -qs 'ended with status 1[34]' "$LOGS/guest-$name-check/summary"; then
+	# An emulator that dies by a signal says nothing about the kernel. Debian's does so,
+	# rarely, when a guest opens PCI devices (patches/qemu/0027); the one with VT-d is
+	# ours, and repaired.
+	if [ "${HW:-}" != vtd ] &&
+	   grep -qs 'ended with status 13[49]' "$LOGS/guest-$name-check/summary"; then
 		note "the emulator has crashed: once more"
+		printf '0 0 1 guest on %s whose emulator crashed, run once more\n' "$name" >>"$summary"
 		LIMIT=$3 "$TOP/scripts/guest.sh" "$1" "$2" check ${4:+"$4"} || true
 	fi
 	keep "$name-check"
@@ -73,7 +78,8 @@ one_stage()
 	for s in 1 2; do
 		rm -f "$LOGS/guest-arm64-test/summary"
 		SMMU_STAGE=$s LIMIT=300 "$TOP/scripts/guest.sh" arm64 normal test \
-			test=iommu_uapi_smmuv3 args=-f,smmuv3_lack,-f,plain || true
+			test=iommu_uapi_smmuv3 \
+			args=-V,no_consent,-f,smmuv3_lack,-f,plain,-t,dma_api || true
 		keep arm64-test || return 1
 	done
 }
@@ -147,6 +153,8 @@ demonstration()
 # QEMU's tests of what the VT-d tests rely on
 qtests()
 {
+	local p f s name
+
 	"$TOP/scripts/qemu.sh" test >"$dir/qtests" || return 1
 	while read -r p f s name; do
 		note "$(printf '%4d passed %3d failed %3d skipped  %s' "$p" "$f" "$s" "$name")"
@@ -155,17 +163,20 @@ qtests()
 	! grep -q ' [1-9][0-9]* [0-9]* QEMU' "$dir/qtests" || echo "QEMU's tests: see $LOGS/*-test.log" >>"$failed"
 }
 
-static()
+# counted SCRIPT: one that prints results (lib.sh: result)
+counted()
 {
-	"$TOP/scripts/static.sh" "$@" >"$dir/static.out" || {
-		cat "$dir/static.out"
+	local p f s name out=$dir/$1.out
+
+	"$TOP/scripts/$1.sh" >"$out" || {
+		cat "$out"
 		return 1
 	}
-	grep '^!' "$dir/static.out" | tee -a "$failed" || true
-	grep -E '^[0-9]+ ' "$dir/static.out" | while read -r p f s name; do
+	grep '^!' "$out" | tee -a "$failed" || true
+	grep -E '^[0-9]+ ' "$out" | while read -r p f s name; do
 		note "$(printf '%4d passed %3d failed %3d skipped  %s' "$p" "$f" "$s" "$name")"
 	done
-	grep -E '^[0-9]+ ' "$dir/static.out" >>"$summary"
+	grep -E '^[0-9]+ ' "$out" >>"$summary"
 }
 
 finish()
@@ -224,7 +235,19 @@ check()
 	part "arm64 guest: SMMUv3 with one stage" one_stage
 	part "arm64 debug kernel" "$kernel" arm64 debug
 	part "arm64 debug guest: SMMUv3" guest arm64 debug 1500 own=iommu_uapi_smmuv3
-	part "static checks" static
+	part "static checks" counted static
+	finish
+}
+
+check_static()
+{
+	steps 4
+	step "packages and kernel tree"
+	prepare
+	# One of the checks is of the headers that these get.
+	part "x86_64 test programs" "$TOP/scripts/selftests.sh" x86_64
+	part "arm64 test programs" "$TOP/scripts/selftests.sh" arm64
+	part "static checks" counted static
 	finish
 }
 
@@ -250,10 +273,11 @@ compare()
 }
 
 # compare_plain ARCH PROGRAM TEST-ARGUMENTS: users of the emulated IOMMU that know
-# nothing of guest tables: type1, type1v2, iommufd.
+# nothing of guest tables: type1, type1v2, iommufd. A skipped test compares nothing.
+# What else the unpatched kernel complains of is not ours.
 compare_plain()
 {
-	local a=$1 program=$2 args=$3 v name list
+	local a=$1 program=$2 args=$3 v name list rc=0
 
 	for v in base normal off; do
 		name=$a${HW:+-$HW}
@@ -261,15 +285,14 @@ compare_plain()
 		list=$dir/plain-$a-$v
 		rm -rf "$LOGS/guest-$name-test"
 		LIMIT=300 "$TOP/scripts/guest.sh" "$a" "$v" test \
-			"test=$program" "args=$args" || true
+			"test=$program" "args=$args" || [ "$v" = base ] || rc=1
 		results "$LOGS/guest-$name-test/results" >"$list"
 		note "plain users, $a $v kernel: $(count <"$list")"
+		[ -s "$list" ] || rc=1
+		! grep -E 'not ok|# SKIP' "$list" || rc=1
+		diff "$dir/plain-$a-base" "$list" || rc=1
 	done
-	for v in normal off; do
-		list=$dir/plain-$a-$v
-		[ -s "$list" ] && diff "$dir/plain-$a-base" "$list" || return 1
-	done
-	! grep -q 'not ok' "$list" || return 1
+	[ "$rc" = 0 ] || return 1
 	printf '2 0 0 plain users on %s: same result as unpatched, also with the feature off\n' "$a" >>"$summary"
 }
 
@@ -300,30 +323,33 @@ series()
 }
 
 # Debian packages of the tree that the series was applied to, by the kernel's own target
+# and with modules
 deb()
 {
-	local o=$BUILD/series/out tmp=$dir/deb package
+	local o=$BUILD/series/out tmp=$dir/deb package module
 
 	"$TOP/scripts/packages.sh" deb || return 1
 	rm -rf "$o"/*.deb "$tmp"
-	"$kernel" x86_64 series bindeb-pkg || return 1
+	"$kernel" x86_64 series-modules bindeb-pkg || return 1
 	for package in "$o"/linux-image-*.deb "$o"/linux-libc-dev_*.deb; do
 		dpkg-deb -x "$package" "$tmp" || return 1
 	done
 	grep -qx CONFIG_IOMMU_UAPI=y "$tmp"/boot/config-* || return 1
 	[ -s "$(find "$tmp/boot" -name 'vmlinuz-*')" ] || return 1
+	for module in vfio_iommu_type1 vfio_iommu_nesting vfio-pci; do
+		[ -s "$(find "$tmp/lib/modules" -name "$module.ko")" ] || return 1
+	done
 	grep -q '^struct iommu_nesting_info {' "$tmp/usr/include/linux/iommu.h" || return 1
 	note "$(cd "$o" && echo ./*.deb)"
 	printf '1 0 0 Debian packages with bindeb-pkg\n' >>"$summary"
 }
 
-# What it prints says enough: which break was not noticed.
+# What it prints says enough: how far it is, and which break was not noticed.
 breaks()
 {
 	local rc=0
 
-	ARCH=$1 "$TOP/scripts/breaks.sh" >"$dir/breaks.out" || rc=$?
-	grep -vE '^[0-9]+ [0-9]+ [0-9]+ ' "$dir/breaks.out" || true
+	ARCH=$1 "$TOP/scripts/breaks.sh" | tee "$dir/breaks.out" || rc=$?
 	grep -E '^[0-9]+ [0-9]+ [0-9]+ ' "$dir/breaks.out" >>"$summary" || return 1
 	[ "$rc" = 0 ] || note "some breaks were not noticed"
 }
@@ -335,7 +361,7 @@ docs()
 
 check_full()
 {
-	steps 22
+	steps 24
 	step "packages and kernel tree"
 	prepare
 	"$TOP/scripts/packages.sh" docs
@@ -347,7 +373,8 @@ check_full()
 		part "$a: iommufd's tests on both" compare $a
 		part "$a: kernel with the feature off" off_guest $a
 	done
-	part "arm64: plain users of the SMMUv3 on both" compare_plain arm64 iommu_uapi_smmuv3 -f,plain
+	part "arm64: plain users of the SMMUv3 on both" compare_plain arm64 iommu_uapi_smmuv3 \
+		-f,plain,-t,dma_api
 	part "QEMU with nested translation on VT-d" "$TOP/scripts/qemu.sh"
 	# One of the tests on iommufd's nested domains is about an error that the series repairs.
 	HW=vtd part "x86_64: plain users of VT-d on both" compare_plain x86_64 iommu_uapi_vtd \
@@ -359,16 +386,27 @@ check_full()
 	done
 	HW=vtd part "VT-d breaks: the tests notice deliberate errors" breaks x86_64
 	part "the series, step by step" series
+	part "the patches on other versions of the package" counted versions
 	part "Debian packages of the patched kernel" deb
 	part "documentation" docs
+	part "what goes wrong says so, and make refresh" counted selfcheck
+	finish
+}
+
+# One of these alone
+check_one()
+{
+	steps 2
+	step "packages and kernel tree"
+	prepare
+	part "$1" counted "$1"
 	finish
 }
 
 # Nothing more is read of this file, which somebody may have edited meanwhile.
-if [ -n "$full" ]; then
-	check_full
-	exit
-else
-	check
-	exit
-fi
+case $mode in
+full) check_full; exit ;;
+static) check_static; exit ;;
+versions | selfcheck) check_one "$mode"; exit ;;
+*) check; exit ;;
+esac

@@ -14,8 +14,9 @@ out=$BUILD/docs
 log=$LOGS/docs.log
 mkdir -p "$out"
 step "books: $(echo "$books" | tr '\n' ' ')"
+# -E: read every page again, or nothing is said about those that have not changed.
 must "building the documentation" "$log" make -C "$TREE" O="$out" \
-	SPHINXDIRS="$(echo "$books" | tr '\n' ' ')" SPHINXOPTS="-j$JOBS" \
+	SPHINXDIRS="$(echo "$books" | tr '\n' ' ')" SPHINXOPTS="-E -j$JOBS" \
 	PYTHON3=/usr/bin/python3 htmldocs
 
 # What is said about our pages, and about our files that they take in.

@@ -39,7 +39,7 @@ dialect()
 
 while IFS=: read -r name cc cxx inc; do
 	if [ ! -e "$inc/$header" ]; then
-		result 0 0 1 "iommu.h for $name (no such header installed)"
+		bad "iommu.h for $name: scripts/selftests.sh has installed none"
 		continue
 	fi
 	# Warnings for this header, not for those that it includes.

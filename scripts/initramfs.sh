@@ -25,7 +25,7 @@ foreign_busybox()
 	      -o "Dir::State::lists=$dir/lists" -o "Dir::State::status=$dir/status"
 	      -o "Dir::Cache=$dir" -o "Dir::Cache::archives=$dir/archives"
 	      -o Acquire::Retries=3 -o Acquire::Languages=none)
-	logged "$LOGS/busybox-$deb.log" apt-get "${opts[@]}" update || true
+	apt_update "$LOGS/apt-update-$deb.log" "${opts[@]}"
 	(cd "$dir" && must "downloading busybox-static:$deb" "$LOGS/busybox-$deb.log" \
 		apt-get "${opts[@]}" download "busybox-static:$deb")
 	dpkg-deb --fsys-tarfile "$dir"/busybox-static_*.deb |
@@ -46,7 +46,8 @@ rsync -a --delete "$tests/64/" "$root/kselftest64/"
 rsync -a --delete "$tests/32/" "$root/kselftest32/"
 # The 32-bit run is for our programs: iommufd's tests are 64-bit only.
 sed -i '/:iommufd/d' "$root/kselftest32/kselftest-list.txt"
-[ -s "$root/kselftest32/kselftest-list.txt" ] || rm -rf "$root/kselftest32"
+[ -s "$root/kselftest32/kselftest-list.txt" ] ||
+	die "there are no 32-bit test programs of $ARCH" "$LOGS/kselftest-$ARCH-32.log"
 
 sum=$(cd "$root" && find . -type f -exec sha256sum {} + | sort | sha256sum)
 if [ "$(cat "$image.sum" 2>/dev/null)" != "$sum" ] || [ ! -e "$image" ]; then

@@ -4,7 +4,8 @@
 #   scripts/kernel.sh ARCH VARIANT [config|image|DIR/...]
 #
 # ARCH is x86_64 or arm64. VARIANT is normal, debug, off (CONFIG_IOMMU_UAPI off),
-# base (the unpatched tree), series (a step of the series), breaks or breaks-debug (the
+# base (the unpatched tree), series (a step of the series), series-modules (its end, in
+# the form that distributions build), breaks or breaks-debug (the
 # tree with deliberate errors that scripts/breaks.sh makes). The output goes to
 # build/out/ARCH[-VARIANT], for the other trees to build/TREE/out/ARCH: the same
 # place relative to the sources, so that ccache finds the same objects.
@@ -30,6 +31,11 @@ base | series)
 	KTREE=$BUILD/$VARIANT/linux
 	o=$BUILD/$VARIANT/out/$target
 	;;
+series-modules)
+	fragments="$fragments modules"
+	KTREE=$BUILD/series/linux
+	o=$BUILD/series/out/$target-modules
+	;;
 breaks | breaks-debug)
 	[ "$VARIANT" = breaks ] || fragments="$fragments debug"
 	KTREE=$BUILD/breaks/linux
@@ -41,8 +47,8 @@ name=$target-$VARIANT
 export KTREE
 
 # Symbols that the fragments ask for and that the tree's Kconfig files define
-# must come out as asked. A symbol of ours that the tree does not have (yet, or
-# because it is the unpatched one) is told.
+# must come out as asked. A symbol of ours that the tree does not have (yet, in a step
+# of the series, or because it is the unpatched one) is told.
 check_config()
 {
 	local line sym want got bad=0
@@ -55,7 +61,7 @@ check_config()
 		got=$(grep -E "^($sym=|# $sym is not set)" "$o/.config" || true)
 		case $want in \#*) [ -n "$got" ] || got=$want ;; esac
 		[ "$want" != "$got" ] || continue
-		if [ -z "$got" ] && [[ $sym == CONFIG_*UAPI* ]] &&
+		if [ -z "$got" ] && [[ $VARIANT == @(base|series) && $sym == CONFIG_*UAPI* ]] &&
 		   ! defined "${sym#CONFIG_}"; then
 			note "$sym: this tree does not have it"
 			continue

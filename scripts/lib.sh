@@ -96,6 +96,8 @@ die()
 	if [ $# -gt 1 ]; then
 		printf '       log: %s\n' "$2" >&2
 	fi
+	[ -z "${NOT_UPDATED:-}" ] ||
+		printf '       apt-get update had failed, log: %s\n' "$NOT_UPDATED" >&2
 	exit 1
 }
 
@@ -131,6 +133,14 @@ only_one()
 		note "waiting for another run in $(dirname "$1")"
 		flock 9
 	fi
+}
+
+# Our QEMU with VT-d is built without KVM.
+accel_of_vtd()
+{
+	[ "${HW:-}-$ACCEL-$QEMU_VTD" = "vtd-kvm-$BUILD/qemu/qemu-system-x86_64" ] || return 0
+	note "HW=vtd: its QEMU is built without KVM and emulates, whatever ACCEL says"
+	ACCEL=tcg
 }
 
 # must WHAT LOG COMMAND...: like logged, but a failure ends the script with the
@@ -189,6 +199,35 @@ touched_files()
 	sed -n 's|^+++ b/\([^\t ]*\).*|\1|p; s|^--- a/\([^\t ]*\).*|\1|p' "$PATCHES"/*.patch | sort -u
 }
 
+# elsewhere ARCH: where the drivers are that ARCH does not have
+elsewhere()
+{
+	case $1 in
+	arm64) echo drivers/iommu/intel/ ;;
+	*) echo drivers/iommu/arm/ ;;
+	esac
+}
+
+# originals DIR TARBALL [FILE...]: put the kernel's files that the patches touch, and
+# FILEs, into DIR as they are in TARBALL.
+originals()
+{
+	local dir=$1 tar=$2 files base=$BUILD/base/linux
+
+	shift 2
+	files=$({
+		sed -n 's|^--- a/\([^\t ]*\).*|\1|p' "$PATCHES"/*.patch
+		printf '%s\n' "$@"
+	} | sed '/^$/d' | sort -u)
+	mkdir -p "$dir"
+	if [ "$(cut -d' ' -f1 "$base/.tarball" 2>/dev/null)" = "$tar" ]; then
+		(cd "$base" && xargs -d '\n' cp --parents -t "$dir") <<<"$files"
+	else
+		awk '{ print "*/" $0 }' <<<"$files" | tar -C "$dir" --strip-components=1 \
+			--wildcards --no-wildcards-match-slash -T - -xf "$tar"
+	fi
+}
+
 # checkpatch FILE-OR-MAIL [NAME...]: run in the tree, without the types that
 # checks/checkpatch-ignore names for it or for any of the NAMEs.
 checkpatch()
@@ -210,6 +249,16 @@ checkpatch()
 codename()
 {
 	sed -n 's/^VERSION_CODENAME=//p' /etc/os-release
+}
+
+# apt_update LOG [OPTION...]: apt-get update. A repository of the machine's own that does
+# not answer is not our business, but may be why something cannot be had later.
+apt_update()
+{
+	local log=$1
+
+	shift
+	logged "$log" apt-get "$@" update --error-on=any || NOT_UPDATED=$log
 }
 
 # suite TYPE NAME [alone]: another suite (bookworm-backports, sid) of the Debian mirror
@@ -245,8 +294,7 @@ suite()
 		     -o "Dir::State::lists=$dir/lists"
 		     -o "Dir::Cache=$dir" -o "Dir::Cache::archives=$dir/archives"
 		     -o Acquire::Languages=none -o Acquire::Retries=3)
-	# A repository of the machine's own that does not answer is not our business.
-	logged "$LOGS/apt-update-$name.log" apt-get "${APT_OPTIONS[@]}" update || true
+	apt_update "$LOGS/apt-update-$name.log" "${APT_OPTIONS[@]}"
 }
 
 # backports: suite() for the backports of this machine's release.

@@ -113,8 +113,7 @@ lacking=$(missing $wanted)
 command -v apt-get >/dev/null || die "no apt-get here: this needs Debian 12"
 
 say "installing: $(echo "$lacking" | tr '\n' ' ')"
-# A repository of the machine's own that does not answer is not our business.
-logged "$LOGS/apt-update.log" apt-get update || true
+apt_update "$LOGS/apt-update.log"
 names=()
 newer=()
 APT_OPTIONS=()

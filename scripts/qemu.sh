@@ -40,21 +40,23 @@ versions()
 # The source package's tarball, from the first suite that has one that will do
 download()
 {
-	local s v dir=$CACHE/qemu-source
+	local s v dir=$CACHE/qemu-source log=$LOGS/qemu-download.log
 
 	find "$dir" -name 'qemu_*.orig.tar.xz' 2>/dev/null | grep -m 1 . && return
 	mkdir -p "$dir"
+	rm -f "$log"
 	for s in sid testing; do
 		suite deb-src $s alone
 		for v in $(versions); do
 			[ "$v" = "$WANT" ] || note "qemu $WANT is gone, trying $v of $s" >&2
-			(cd "$dir" && logged "$LOGS/qemu-download.log" apt-get "${APT_OPTIONS[@]}" \
+			(cd "$dir" && logged "$log" apt-get "${APT_OPTIONS[@]}" \
 				-o APT::Sandbox::User=root source --download-only "qemu=$v") || continue
 			find "$dir" -name 'qemu_*.orig.tar.xz' | grep -m 1 . && return
 		done
 	done
+	[ -e "$log" ] || log=
 	die "no source package qemu $LEAST or later can be had: QEMU_SOURCE=directory names one" \
-		"$LOGS/qemu-download.log"
+		${log:+"$log"}
 }
 
 # Put the source into $Q/src
@@ -133,6 +135,8 @@ qtests()
 		QTEST_QEMU_BINARY=$Q/qtest/qemu-system-x86_64 \
 			timeout 120 "$Q/build/$t" --tap -k >"$log" 2>&1 ||
 			echo "not ok 0 $t ended with status $?" >>"$log"
+		awk '/^ok / && !/# SKIP/ { n++ } END { exit !n }' "$log" ||
+			echo "not ok 0 $t: no test has passed" >>"$log"
 		result "$(grep '^ok ' "$log" | grep -vc '# SKIP')" "$(grep -c '^not ok ' "$log")" \
 			"$(grep -c '^ok .*# SKIP' "$log")" "QEMU's $(basename "$t")"
 	done

@@ -15,6 +15,7 @@ x86_64-mock | arm64-mock | arm64-smmuv3) name=$ARCH; steps 6 ;;
 x86_64-vtd) name=$ARCH-vtd; steps 7 ;;
 *) die "HW=$HW: there is mock everywhere, vtd on x86_64, smmuv3 on arm64" ;;
 esac
+accel_of_vtd
 step "packages"
 "$TOP/scripts/packages.sh" tree "$ARCH"
 step "kernel tree"

@@ -96,20 +96,11 @@ g()
 
 make_series()
 {
-	local a step kind item rest files tar
+	local a step kind item rest tar
 
-	# A subset of the pristine source: the files that the patches touch.
 	rm -rf "$work" "$mails"
-	mkdir -p "$work"
 	tar=$(cut -d' ' -f1 "$TREE/.tarball")
-	files=$(sed -n 's|^--- a/\([^\t ]*\).*|\1|p' "$PATCHES"/*.patch | sort -u)
-	if [ -d "$BUILD/base/linux" ]; then
-		(cd "$BUILD/base/linux" && xargs -d '\n' cp --parents -t "$work") <<<"$files"
-	else
-		awk '{ print "*/" $0 }' <<<"$files" |
-			tar -C "$work" --strip-components=1 --wildcards -T - -xf "$tar" ||
-			die "the patches touch files that are not in $tar"
-	fi
+	originals "$work" "$tar" || die "the patches touch files that are not in $tar"
 
 	a=$(author)
 	[ -n "$a" ] || a="$(git -C "$TOP" config user.name) <$(git -C "$TOP" config user.email)>"
@@ -140,7 +131,8 @@ make_series()
 				;;
 			part)
 				mkdir -p "$(dirname "$work/$item")"
-				grep -vE "$rest" "$TOP/$item" >"$work/$item"
+				# Less the blank line that would end it
+				grep -vE "$rest" "$TOP/$item" | sed '${/^$/d}' >"$work/$item"
 				;;
 			esac
 		done < <(awk -v s="$step" '$1 == s' "$S/plan")
@@ -166,8 +158,7 @@ check_style()
 {
 	local m log
 
-	for m in "$mails"/0*.patch; do
-		case $m in */0000-*) continue ;; esac
+	for m in "$mails"/*[1-9]*.patch; do
 		log=$LOGS/checkpatch-$(basename "$m").log
 		# shellcheck disable=SC2046 # the files that it touches
 		if checkpatch "$m" $(sed -n 's|^+++ b/||p' "$m") >"$log" 2>&1; then
@@ -189,9 +180,9 @@ check_steps()
 	$git checkout -q -f -B check series 2>/dev/null || true
 	$git checkout -q -f -B check base
 	(cd "$tree" && find . -newer .unpacked -type f ! -name .tarball ! -name .files) >"$S/newer"
-	steps "$(find "$mails" -name '0*.patch' ! -name '0000-*' | wc -l)"
-	for m in "$mails"/0*.patch; do
-		case $m in */0000-*) continue ;; esac
+	steps "$(find "$mails" -name '*[1-9]*.patch' | wc -l)"
+	# As README says it: all but the cover letter
+	for m in "$mails"/*[1-9]*.patch; do
 		step "$(basename "$m")" >&2
 		log=$LOGS/series-am.log
 		if (cd "$tree" && patch --dry-run -p1 --fuzz=0) <"$m" >"$log" 2>&1 &&

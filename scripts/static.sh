@@ -4,9 +4,12 @@
 #   scripts/static.sh [CHECK...]	without arguments: all
 #
 # CHECK: scripts style doc cocci headers off build-x86_64 build-arm64 series
+# make static prepares what they need and adds the results up (scripts/check.sh).
 . "$(dirname "$0")/lib.sh"
 
+[ -s "$TREE/.overlay" ] || die "no kernel tree in $TREE: make tree"
 mkdir -p "$STATIC"
+ORIGINALS=$STATIC/originals		# the kernel's files that the patches edit, unpatched
 checks=${*:-scripts style doc cocci headers series off build-x86_64 build-arm64}
 
 our_sources()
@@ -22,6 +25,21 @@ verdict()
 	else
 		ok "$1"
 	fi
+}
+
+# no_new NAME LOG COMMAND...: COMMAND, about the kernel's sources that the patches edit,
+# says nothing ("FILE:LINE: ...") that it does not say about them unpatched.
+no_new()
+{
+	local name=$1 log=$2 files
+
+	shift 2
+	mapfile -t files < <(cd "$ORIGINALS" && find drivers include -name '*.[ch]')
+	[ ${#files[@]} -gt 0 ] || die "no edited sources in $ORIGINALS"
+	(cd "$TREE" && "$@" "${files[@]}") 2>&1 | sed 's/:[0-9]*:/:/' | sort >"$log.new" || true
+	(cd "$ORIGINALS" && "$@" "${files[@]}") 2>&1 | sed 's/:[0-9]*:/:/' | sort >"$log.old" || true
+	comm -23 "$log.new" "$log.old" >"$log.added"
+	verdict "no new message of $name ($(wc -l <"$log.new") in all, $(wc -l <"$log.old") unpatched)" "$log.added"
 }
 
 check_scripts()
@@ -64,6 +82,8 @@ check_doc()
 	(cd "$TREE" && scripts/kernel-doc -Werror -Wall -none $(our_sources | grep -v selftests)) >"$log" 2>&1 &&
 		: >"$log"
 	verdict "kernel-doc, warnings as errors" "$log"
+	no_new "kernel-doc about edited files" "$STATIC/kernel-doc-edited.log" \
+		"$TREE/scripts/kernel-doc" -Wall -none
 }
 
 # The kernel's own semantic patches on copies of our files in one directory (a
@@ -94,6 +114,7 @@ check_cocci()
 	own_cocci $(our_sources | grep '^drivers/' | grep -v -e kunit -e '[-_]test\.c$' |
 		sed "s|^|$dir/|") >"$log"
 	verdict "our semantic patch: one copy step, no dropped invalidation" "$log"
+	no_new "our semantic patch about edited files" "$STATIC/own-cocci-edited.log" own_cocci
 
 	grep -n '/\* BAD' "$TOP/checks/iommu-uapi-bad.c" | cut -d: -f1 | sort -u >"$STATIC/bad.want"
 	own_cocci "$TOP/checks/iommu-uapi-bad.c" | cut -d: -f2 | sort -u >"$STATIC/bad.got"
@@ -166,13 +187,7 @@ touched()
 # unchecked ARCH LOG: files of ours that are for this architecture but were not built
 unchecked()
 {
-	local others
-
-	case $1 in
-	arm64) others='drivers/iommu/intel/' ;;
-	*) others='drivers/iommu/arm/' ;;
-	esac
-	comm -23 <(our_files | grep '^drivers/.*\.c$' | grep -v "^$others" | sort) \
+	comm -23 <(our_files | grep '^drivers/.*\.c$' | grep -v "^$(elsewhere "$1")" | sort) \
 		<(sed -nE 's#^ *CHECK +(\[M\] +)?.*(drivers/.*\.c)$#\2#p' "$2" | sort -u)
 }
 
@@ -224,6 +239,13 @@ check_off()
 }
 
 only_one "$STATIC/.lock"
+case " $checks " in
+*" doc "* | *" cocci "*)
+	"$TOP/scripts/tree.sh" pristine >&2
+	rm -rf "$ORIGINALS"
+	originals "$ORIGINALS" "$(cut -d' ' -f1 "$BUILD/base/linux/.tarball")"
+	;;
+esac
 for c in $checks; do
 	step "static check: $c" >&2
 	case $c in

@@ -6,13 +6,15 @@
 # all of them passed, as a test program does that died.
 #
 # Output: "PASSED FAILED SKIPPED SECTION NAME" per outermost result; what failed
-# goes to standard error.
+# goes to standard error, and what was skipped to the file that the variable skips
+# names, as "SECTION NAME TEST".
 
 function reset(  d)
 {
 	for (d = 0; d < 20; d++)
 		seen[d] = bad[d] = plan[d] = 0
 	pass = fail = skip = 0
+	skipped = ""
 }
 
 function complain(text)
@@ -31,9 +33,13 @@ function close_level(d, name)
 	seen[d] = plan[d] = 0
 }
 
-function emit(name)
+function emit(name,  n, test, i)
 {
 	print pass + 0, fail + 0, skip + 0, section, name
+	n = split(skipped, test, "\n")
+	for (i = 1; skips && i < n; i++)
+		print section, name, test[i] > skips
+	skipped = ""
 	total += pass + fail + skip
 	pass = fail = skip = 0
 }
@@ -95,9 +101,10 @@ line ~ /^(not )?ok [0-9]+/ {
 		close_level(depth + 1, name)
 		if (!ok && !bad[depth + 1])
 			complain(name)
-	} else if (is_skip)
+	} else if (is_skip) {
 		skip++
-	else if (ok)
+		skipped = skipped name "\n"
+	} else if (ok)
 		pass++
 	else
 		complain(name)
