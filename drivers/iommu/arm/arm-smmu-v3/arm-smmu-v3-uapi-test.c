@@ -604,8 +604,8 @@ static void test_atc(struct kunit *test)
 	/* Never less than the device's unit, which is the smallest page */
 	rec->nr = 0;
 	ctx->smmu.pgsize_bitmap = SZ_64K | SZ_512M;
-	req.first = SZ_64K + SZ_4K;
-	req.last = SZ_64K + 2 * SZ_4K - 1;
+	req.first = 17 * SZ_4K;
+	req.last = 18 * SZ_4K - 1;
 	arm_smmu_uapi_emit_atc(&req, record, rec);
 	KUNIT_EXPECT_EQ(test, rec->cmd[0][1], (u64)SZ_64K | 4);
 	rec->nr = 0;
@@ -893,6 +893,7 @@ static void fake_queue_init(struct test_ctx *ctx, bool consumes)
 
 	memset(queue, 0, sizeof(*queue));
 	memset(cmdq, 0, sizeof(*cmdq));
+	init_rwsem(&ctx->smmu.atc_lock);
 	cmdq->q.llq.max_n_shift = QUEUE_SHIFT;
 	cmdq->q.base = queue->cmds[0];
 	cmdq->q.ent_dwords = CMDQ_ENT_DWORDS;
@@ -1137,6 +1138,9 @@ static void attach(struct kunit *test, bool consumes, bool ats)
 
 	mutex_init(&smmu->streams_mutex);
 	smmu->streams = RB_ROOT;
+	smmu->ats_stopped = false;
+	ctx->master.ats_dead = false;
+	atomic_set(&ctx->master.atc_failures, 0);
 	smmu->strtab_cfg.linear.table = ctx->strtab;
 	smmu->strtab_cfg.linear.num_ents = ARRAY_SIZE(ctx->strtab);
 	smmu->evtq.q.prod_reg = (u32 __force __iomem *)&ctx->evtq_prod;
@@ -1210,7 +1214,6 @@ static unsigned int count_cmds(struct test_ctx *ctx, u32 from, u8 opcode)
 static void test_bind_ats(struct kunit *test)
 {
 	struct test_ctx *ctx = test->priv;
-	u32 from;
 
 	/* Without the guest's promise to invalidate there is no device TLB. */
 	attach(test, true, true);
@@ -1219,17 +1222,19 @@ static void test_bind_ats(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, ctx->master.bond, &ctx->bond);
 	unbind(ctx);
 	expect_unbound(test, true);
+	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 1U);
 
 	/* It is emptied whenever what it was filled from has changed. */
-	from = ctx->queue.prod;
 	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
 				   IOMMU_PASID_TABLE_DEVTLB), 0);
 	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, true);
-	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_ATC_INV), 2U);
-	from = ctx->queue.prod;
+	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 2U);
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 3U);
 	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_BYPASS, 0), 0);
 	expect_bound(test, IOMMU_PASID_CONFIG_BYPASS, true);
-	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_ATC_INV), 2U);
+	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 4U);
 
 	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_ABORT, 0), 0);
 	expect_bound(test, IOMMU_PASID_CONFIG_ABORT, false);
@@ -1238,10 +1243,11 @@ static void test_bind_ats(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
 				   IOMMU_PASID_TABLE_DEVTLB), 0);
-	from = ctx->queue.prod;
 	unbind(ctx);
 	expect_unbound(test, true);
-	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_ATC_INV), 2U);
+	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 7U);
+	/* Without asking the device, which may not answer */
+	KUNIT_EXPECT_EQ(test, count_cmds(ctx, 0, CMDQ_OP_ATC_INV), 0U);
 }
 
 /* ATS is switched on its own, and so no transaction meets an invalid entry. */
@@ -1259,6 +1265,7 @@ static void test_step(struct kunit *test)
 			struct arm_smmu_uapi_state from = { .ats = true }, to = {};
 			unsigned int syncs = i == j ? 0 : 2;
 			struct arm_smmu_ste step;
+			bool differs;
 
 			/* There is no ATS on the way to nothing. */
 			if (configs[i] == IOMMU_PASID_CONFIG_ABORT)
@@ -1268,13 +1275,13 @@ static void test_step(struct kunit *test)
 			make_ste(ctx, &to.ste, make_cfg(configs[j], BASE_PTR),
 				 false);
 
-			KUNIT_EXPECT_TRUE(test, arm_smmu_uapi_make_step(&step,
-							&from, &to));
+			differs = arm_smmu_uapi_make_step(&step, &from, &to);
+			KUNIT_EXPECT_TRUE(test, differs);
 			expect_transition(test, &from.ste, &step, 1, true);
 			expect_transition(test, &step, &to.ste, syncs, true);
 			/* And back */
-			KUNIT_EXPECT_TRUE(test, arm_smmu_uapi_make_step(&step,
-							&to, &from));
+			differs = arm_smmu_uapi_make_step(&step, &to, &from);
+			KUNIT_EXPECT_TRUE(test, differs);
 			expect_transition(test, &to.ste, &step, syncs, true);
 			expect_transition(test, &step, &from.ste, 1, true);
 		}
@@ -1304,39 +1311,59 @@ static void test_unmap_atc(struct kunit *test)
 	unbind(ctx);
 }
 
-/*
- * A device that does not answer has no device TLB any more when memory is unmapped,
- * and nobody asks it when there is another way.
- */
+static void invalidate_atc(struct kunit *test, int ret)
+{
+	KUNIT_EXPECT_EQ(test, invalidate(test->priv,
+					 IOMMU_CACHE_INV_TYPE_DEV_IOTLB), ret);
+}
+
+/* A device that does not answer has no device TLB any more. */
 static void test_silent_device(struct kunit *test)
 {
 	struct test_ctx *ctx = test->priv;
-
-	/* What it has cached of a guest does not outlive the unbind. */
-	attach(test, true, true);
-	ctx->queue.atc_silent = UINT_MAX;
-	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
-				   IOMMU_PASID_TABLE_DEVTLB), 0);
-	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 1U);
-	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
-				   IOMMU_PASID_TABLE_DEVTLB), 0);
-	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 2U);
-	unbind(ctx);
-	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 3U);
-	expect_unbound(test, true);
+	u32 from;
 
 	/* Who unmaps cannot be told, and gives the page to somebody else. */
+	attach(test, true, true);
 	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
 				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	ctx->queue.atc_silent = UINT_MAX;
 	arm_smmu_uapi_inv_atc_stage2(&ctx->stage2, SZ_1M, SZ_4K);
 	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, false);
+	from = ctx->queue.prod;
 	arm_smmu_uapi_inv_atc_stage2(&ctx->stage2, SZ_1M, SZ_4K);
-	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, false);
+	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_ATC_INV), 0U);
+	/* The SMMU has seen that before somebody relies on it. */
+	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_CMD_SYNC), 1U);
 	unbind(ctx);
-	expect_unbound(test, true);
+	expect_unbound(test, false);
 
 	/* The same without a guest's table */
+	attach(test, true, true);
+	ctx->queue.atc_silent = UINT_MAX;
 	arm_smmu_uapi_inv_atc_stage2(&ctx->stage2, SZ_1M, SZ_4K);
+	expect_unbound(test, false);
+
+	/* The guest is told, a few times. */
+	attach(test, true, true);
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	ctx->queue.atc_silent = UINT_MAX;
+	invalidate_atc(test, -EIO);
+	invalidate_atc(test, -EIO);
+	ctx->queue.atc_silent = 0;
+	invalidate_atc(test, 0);
+	ctx->queue.atc_silent = UINT_MAX;
+	invalidate_atc(test, -EIO);
+	invalidate_atc(test, -EIO);
+	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, true);
+	invalidate_atc(test, -EIO);
+	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, false);
+	from = ctx->queue.prod;
+	invalidate_atc(test, 0);
+	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_CFGI_STE), 2U);
+	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_ATC_INV), 0U);
+	unbind(ctx);
 	expect_unbound(test, false);
 }
 
@@ -1355,18 +1382,7 @@ static void test_others_silence(struct kunit *test)
 	unbind(ctx);
 }
 
-/* A bind that the hardware has not confirmed has not happened. */
-static void test_bind_timeout(struct kunit *test)
-{
-	struct test_ctx *ctx = test->priv;
-
-	ctx->master.num_streams = 1;
-	attach(test, false, false);
-	KUNIT_EXPECT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0),
-			-ETIMEDOUT);
-	expect_unbound(test, false);
-}
-
+/* The queue stands still, and goes on after so many of the waits for it. */
 static void go_on(struct work_struct *work)
 {
 	struct test_ctx *ctx = container_of(work, struct test_ctx, go_on.work);
@@ -1374,27 +1390,79 @@ static void go_on(struct work_struct *work)
 	WRITE_ONCE(ctx->smmu.cmdq.q.cons_reg, ctx->smmu.cmdq.q.prod_reg);
 }
 
-/* An unmap that the hardware has not confirmed is not over. */
+static void stop_queue(struct test_ctx *ctx, unsigned int half_waits)
+{
+	ctx->queue.cons = ctx->queue.prod;
+	ctx->smmu.cmdq.q.cons_reg = (u32 __force __iomem *)&ctx->queue.cons;
+	INIT_DELAYED_WORK(&ctx->go_on, go_on);
+	/* This CPU has interrupts off most of the time. */
+	queue_delayed_work(system_unbound_wq, &ctx->go_on,
+			   usecs_to_jiffies(half_waits *
+					    (ARM_SMMU_POLL_TIMEOUT_US / 2)));
+}
+
+/* A bind that the hardware has not confirmed in time has not happened. */
+static void test_bind_timeout(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+
+	ctx->master.num_streams = 1;
+	attach(test, true, false);
+	/* Two updates of the entry, and one that somebody looks at */
+	stop_queue(ctx, 9);
+	KUNIT_EXPECT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0),
+			-ETIMEDOUT);
+	cancel_delayed_work_sync(&ctx->go_on);
+	expect_unbound(test, false);
+	/* Its events may be in the queue for the next one. */
+	KUNIT_EXPECT_TRUE(test, ctx->master.evt_left);
+}
+
+/* An unbind that the hardware has not confirmed is not over, and has no ATS. */
+static void test_unbind_timeout(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	ktime_t begin;
+
+	ctx->master.num_streams = 1;
+	attach(test, true, true);
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	begin = ktime_get();
+	stop_queue(ctx, 9);
+	unbind(ctx);
+	KUNIT_EXPECT_GE(test, ktime_us_delta(ktime_get(), begin),
+			9 * (ARM_SMMU_POLL_TIMEOUT_US / 2));
+	cancel_delayed_work_sync(&ctx->go_on);
+	expect_unbound(test, false);
+}
+
+/* Nor is an unmap. */
 static void test_unmap_timeout(struct kunit *test)
 {
 	static const u8 opcodes[] = {
 		CMDQ_OP_TLBI_S2_IPA, CMDQ_OP_CMD_SYNC,
 		CMDQ_OP_TLBI_NH_ALL, CMDQ_OP_CMD_SYNC,
-		CMDQ_OP_TLBI_S12_VMALL, CMDQ_OP_CMD_SYNC,
 	};
 	struct test_ctx *ctx = test->priv;
-	ktime_t begin = ktime_get();
+	ktime_t begin;
+	int i;
 
-	attach(test, false, false);
+	attach(test, true, false);
 	ctx->stage2.domain.pgsize_bitmap = SZ_4K;
-	INIT_DELAYED_WORK(&ctx->go_on, go_on);
-	schedule_delayed_work(&ctx->go_on, usecs_to_jiffies(3 *
-					ARM_SMMU_POLL_TIMEOUT_US / 2));
+	begin = ktime_get();
+	stop_queue(ctx, 5);
 	arm_smmu_tlb_inv_range_domain(SZ_1M, SZ_4K, SZ_4K, true, &ctx->stage2);
 	KUNIT_EXPECT_GE(test, ktime_us_delta(ktime_get(), begin),
-			3 * ARM_SMMU_POLL_TIMEOUT_US / 2);
+			5 * (ARM_SMMU_POLL_TIMEOUT_US / 2));
 	cancel_delayed_work_sync(&ctx->go_on);
-	expect_queue(test, opcodes, ARRAY_SIZE(opcodes));
+	for (i = 0; i < ARRAY_SIZE(opcodes); i++)
+		KUNIT_EXPECT_EQ(test, le64_to_cpu(ctx->queue.cmds[i][0]) &
+				      CMDQ_0_OP, (u64)opcodes[i]);
+	/* Then until one comes back */
+	KUNIT_EXPECT_GE(test, count_cmds(ctx, i, CMDQ_OP_CMD_SYNC), 1U);
+	KUNIT_EXPECT_EQ(test, count_cmds(ctx, i, CMDQ_OP_CMD_SYNC),
+			ctx->queue.prod - i);
 }
 
 /*
@@ -1478,8 +1546,10 @@ static void test_write_back(struct kunit *test)
 		};
 		struct arm_smmu_ste ste;
 		struct io_pgtable_cfg *cfg;
+		struct io_pgtable_ops *ops;
 		size_t mapped = 0;
 		u64 *table, pte;
+		int ret;
 
 		fake_queue_init(ctx, true);
 		ida_init(&ctx->smmu.vmid_map);
@@ -1491,14 +1561,15 @@ static void test_write_back(struct kunit *test)
 		ctx->smmu.features &= ~(ARM_SMMU_FEAT_S2FWB | ARM_SMMU_FEAT_ATS);
 		if (cases[i].s2fwb)
 			ctx->smmu.features |= ARM_SMMU_FEAT_S2FWB;
-		KUNIT_ASSERT_EQ(test, arm_smmu_domain_finalise(&domain,
-							&ctx->smmu, 0), 0);
+		ret = arm_smmu_domain_finalise(&domain, &ctx->smmu, 0);
+		KUNIT_ASSERT_EQ(test, ret, 0);
 
-		cfg = &io_pgtable_ops_to_pgtable(domain.pgtbl_ops)->cfg;
-		KUNIT_EXPECT_EQ(test, domain.pgtbl_ops->map_pages(domain.pgtbl_ops,
-				0, SZ_1G, SZ_4K, 1,
-				IOMMU_READ | IOMMU_WRITE | IOMMU_CACHE,
-				GFP_KERNEL, &mapped), 0);
+		ops = domain.pgtbl_ops;
+		cfg = &io_pgtable_ops_to_pgtable(ops)->cfg;
+		ret = ops->map_pages(ops, 0, SZ_1G, SZ_4K, 1, IOMMU_READ |
+				     IOMMU_WRITE | IOMMU_CACHE, GFP_KERNEL,
+				     &mapped);
+		KUNIT_EXPECT_EQ(test, ret, 0);
 		KUNIT_EXPECT_EQ(test, mapped, (size_t)SZ_4K);
 		table = phys_to_virt(cfg->arm_lpae_s2_cfg.vttbr);
 		table = phys_to_virt(table[0] & GENMASK_ULL(47, 12));
@@ -1513,7 +1584,7 @@ static void test_write_back(struct kunit *test)
 					 cpu_to_le64(STRTAB_STE_1_S2FWB)),
 				cases[i].attr == 6);
 
-		free_io_pgtable_ops(domain.pgtbl_ops);
+		free_io_pgtable_ops(ops);
 		ida_destroy(&ctx->smmu.vmid_map);
 	}
 }
@@ -1540,6 +1611,7 @@ static struct kunit_case arm_smmu_uapi_test_cases[] = {
 	KUNIT_CASE(test_silent_device),
 	KUNIT_CASE(test_others_silence),
 	KUNIT_CASE_SLOW(test_bind_timeout),
+	KUNIT_CASE_SLOW(test_unbind_timeout),
 	KUNIT_CASE_SLOW(test_unmap_timeout),
 	KUNIT_CASE(test_events),
 	KUNIT_CASE(test_evtq_passed),

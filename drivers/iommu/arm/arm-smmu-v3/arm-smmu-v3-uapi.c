@@ -40,7 +40,7 @@
  *   smmu_domain->devices_lock	flag master_domain->nested, which the unmap path
  *				looks at
  *
- *   arm_smmu_uapi_atc_lock	for reading while device TLBs are invalidated,
+ *   smmu->atc_lock		for reading while device TLBs are invalidated,
  *				for writing where one has not answered
  *
  * Other invalidations take none of the driver's locks. None allocates anything.
@@ -72,11 +72,8 @@ module_param(allow_uncached_guests, bool, 0644);
 MODULE_PARM_DESC(allow_uncached_guests,
 		 "Nest on SMMUs without S2FWB too, where a guest can have its device read memory past the CPU's caches, and so what others have left in it.");
 
-/*
- * Who shares a queue with devices that do not answer is told so only after a
- * second try, which is made without the others of this file.
- */
-static DECLARE_RWSEM(arm_smmu_uapi_atc_lock);
+/* How often in a row a device may leave its guest's invalidations unanswered */
+#define MAX_ATC_FAILURES	3
 
 /*
  * Can the hardware put a guest's stage 1 on top of stage 2 for this device?
@@ -546,42 +543,85 @@ static int arm_smmu_uapi_inv_atc_once(const struct arm_smmu_uapi_inv *req)
  */
 static int arm_smmu_uapi_inv_atc(const struct arm_smmu_uapi_inv *req)
 {
+	struct arm_smmu_device *smmu = req->master->smmu;
 	int ret;
 
-	if (!req->master->ats_enabled)
-		return 0;
+	if (!req->master->ats_enabled) {
+		/*
+		 * If that is because ATS has been stopped: does the SMMU know?
+		 * Pairs with the barrier in arm_smmu_uapi_stop_ats().
+		 */
+		smp_rmb();
+		return READ_ONCE(smmu->ats_stopped) ?
+		       arm_smmu_uapi_issue(req, arm_smmu_uapi_emit_ste) : 0;
+	}
 
-	down_read(&arm_smmu_uapi_atc_lock);
+	down_read(&smmu->atc_lock);
 	ret = arm_smmu_uapi_inv_atc_once(req);
-	up_read(&arm_smmu_uapi_atc_lock);
+	up_read(&smmu->atc_lock);
 	if (ret != -EIO)
 		return ret;
 
-	down_write(&arm_smmu_uapi_atc_lock);
+	down_write(&smmu->atc_lock);
 	ret = arm_smmu_uapi_inv_atc_once(req);
-	up_write(&arm_smmu_uapi_atc_lock);
+	up_write(&smmu->atc_lock);
 	return ret;
 }
 
 /*
- * The same for who cannot be told, without bounds in time: a device is asked when
- * nothing in the queue waits for another one.
+ * A device that does not answer may use what it has cached for as long as it likes,
+ * and each question holds up everybody's queue. Take ATS away from it on both
+ * sides, for as long as the SMMU has the device. The device need not agree: what it
+ * sends by translated addresses is aborted once the SMMU has seen the new entry
+ * (IHI 0070, STE.EATS), which is when any later command is done.
  */
-static bool arm_smmu_uapi_answers(struct arm_smmu_master *master)
+static void arm_smmu_uapi_stop_ats(struct arm_smmu_master *master,
+				   struct arm_smmu_domain *stage2)
 {
-	struct arm_smmu_cmdq_ent cmd = { .opcode = CMDQ_OP_CMD_SYNC };
-	struct arm_smmu_uapi_inv all = { .master = master };
-	struct arm_smmu_cmdq_batch cmds;
-	int ret;
+	struct pci_dev *pdev = to_pci_dev(master->dev);
+	struct arm_smmu_uapi_state plain, *state = &plain;
 
-	down_write(&arm_smmu_uapi_atc_lock);
-	do {
-		cond_resched();
-		arm_smmu_cmdq_batch_init(master->smmu, &cmds, &cmd);
-	} while (arm_smmu_cmdq_batch_submit(master->smmu, &cmds));
-	ret = arm_smmu_uapi_inv_atc_once(&all);
-	up_write(&arm_smmu_uapi_atc_lock);
-	return !ret;
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	if (!master->ats_enabled)
+		return;
+	if (master->bond)
+		state = master->bond->priv;
+	else
+		arm_smmu_make_s2_domain_ste(&plain.ste, master, stage2, false);
+
+	dev_err(master->dev, "device TLB does not answer, switching off ATS\n");
+	if (pdev->ats_enabled)
+		pci_disable_ats(pdev);
+	state->ste.data[1] &= cpu_to_le64(~STRTAB_STE_1_EATS);
+	state->ats = false;
+	arm_smmu_install_ste_for_dev(master, &state->ste);
+
+	WRITE_ONCE(master->smmu->ats_stopped, true);
+	master->ats_dead = true;
+	/* Who finds nothing to invalidate below sees what is above. */
+	smp_mb();
+	master->ats_enabled = false;
+	atomic_dec(&stage2->nr_ats_masters);
+}
+
+/* What a guest asks for, it may ask for again, but not for ever. */
+static int arm_smmu_uapi_inv_guests_atc(const struct arm_smmu_uapi_inv *req,
+					struct arm_smmu_domain *stage2)
+{
+	struct arm_smmu_master *master = req->master;
+	int ret = arm_smmu_uapi_inv_atc(req);
+
+	if (likely(!ret)) {
+		atomic_set(&master->atc_failures, 0);
+		return 0;
+	}
+	if (atomic_inc_return(&master->atc_failures) >= MAX_ATC_FAILURES) {
+		mutex_lock(&arm_smmu_asid_lock);
+		arm_smmu_uapi_stop_ats(master, stage2);
+		mutex_unlock(&arm_smmu_asid_lock);
+	}
+	return ret;
 }
 
 /*
@@ -607,7 +647,8 @@ int arm_smmu_uapi_invalidate(struct iommu_uapi_bond *bond,
 	if (!ret && inv->cache & IOMMU_CACHE_INV_TYPE_IOTLB)
 		ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_tlb);
 	if (!ret && inv->cache & IOMMU_CACHE_INV_TYPE_DEV_IOTLB)
-		ret = arm_smmu_uapi_inv_atc(&req);
+		ret = arm_smmu_uapi_inv_guests_atc(&req,
+						   to_smmu_domain(bond->stage2));
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_invalidate);
@@ -668,8 +709,7 @@ void arm_smmu_uapi_drop_bond(struct arm_smmu_master *master)
 		return;
 	stage2 = to_smmu_domain(master->bond->stage2);
 	if (arm_smmu_uapi_flush(master, stage2->s2_cfg.vmid))
-		dev_err_ratelimited(master->dev,
-				    "cannot flush a guest's translations\n");
+		arm_smmu_cmdq_wait(master->smmu);
 	arm_smmu_uapi_set_bond(master, NULL);
 }
 
@@ -701,29 +741,6 @@ static void arm_smmu_uapi_write_ste(struct arm_smmu_master *master,
 }
 
 /*
- * A device that does not answer may use what it has cached for as long as it likes:
- * take that away from it on both sides. Neither needs its consent, for what it
- * sends by translated addresses is aborted from then on (IHI 0070, STE.EATS). ATS
- * comes back with the next attach or bind, and then the device has forgotten it.
- */
-static void arm_smmu_uapi_stop_ats(struct arm_smmu_master *master,
-				   struct arm_smmu_domain *stage2,
-				   struct arm_smmu_uapi_state *state)
-{
-	lockdep_assert_held(&arm_smmu_asid_lock);
-
-	dev_err_ratelimited(master->dev,
-			    "device TLB does not answer, switching off ATS\n");
-	pci_disable_ats(to_pci_dev(master->dev));
-	wmb();
-	state->ste.data[1] &= cpu_to_le64(~STRTAB_STE_1_EATS);
-	state->ats = false;
-	arm_smmu_install_ste_for_dev(master, &state->ste);
-	master->ats_enabled = false;
-	atomic_dec(&stage2->nr_ats_masters);
-}
-
-/*
  * Change the stream table entry. As in an attach, ATS of the device is off
  * whenever EATS is, and invalidations reach the device TLB by both kinds of
  * address while it may have entries of both. Between two entries that both have
@@ -731,6 +748,9 @@ static void arm_smmu_uapi_stop_ats(struct arm_smmu_master *master,
  * then, and has forgotten it when ATS is on again (PCIe 6.0, "Implicit Invalidation
  * Events"). That needs no answer, which a device in a low power state, say, would
  * not give, or give wrongly.
+ *
+ * On an error the entry is @to's, but without ATS, and the hardware may have @from
+ * until the commands that are in the queue are done.
  */
 static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 				 struct arm_smmu_domain *stage2,
@@ -748,7 +768,7 @@ static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 	arm_smmu_uapi_set_nested(master, stage2, from->nested || to->nested);
 	if (to->ats && !from->ats)
 		atomic_inc(&stage2->nr_ats_masters);
-	if (from->ats) {
+	if (from->ats && pdev->ats_enabled) {
 		pci_disable_ats(pdev);
 		/* Before transactions that were translated become errors */
 		wmb();
@@ -760,16 +780,19 @@ static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 	if (to->ats) {
 		/* Before there is something to invalidate when it is unmapped */
 		master->ats_enabled = true;
-		arm_smmu_enable_ats(master);
-		if (!pdev->ats_enabled) {
+		if (!ret && pci_enable_ats(pdev, __ffs(master->smmu->pgsize_bitmap)))
+			ret = -EIO;
+		if (ret) {
 			to->ats = false;
-			ret = ret ?: -EIO;
+			to->ste.data[1] &= cpu_to_le64(~STRTAB_STE_1_EATS);
+			arm_smmu_install_ste_for_dev(master, &to->ste);
 		}
 	}
 	master->ats_enabled = to->ats;
 	if (pdev && !to->ats)
 		atomic_dec(&stage2->nr_ats_masters);
-	arm_smmu_uapi_set_nested(master, stage2, to->nested);
+	if (!ret)
+		arm_smmu_uapi_set_nested(master, stage2, to->nested);
 	return ret;
 }
 
@@ -822,6 +845,9 @@ static int arm_smmu_uapi_bind_locked(struct iommu_uapi_bond *bond,
 		/* ATS may not have come back. */
 		if (old)
 			*state = from;
+		/* The guest's table may have been used. */
+		else
+			master->evt_left = true;
 		return ret;
 	}
 	*state = to;
@@ -834,52 +860,53 @@ static int arm_smmu_uapi_bind_locked(struct iommu_uapi_bond *bond,
  * @iova: guest-physical address
  * @size: number of bytes
  *
- * An unmap cannot fail, and what was mapped belongs to somebody else after it. A
- * device that has not confirmed loses its TLB.
+ * An unmap cannot fail, and what was mapped belongs to somebody else after it.
+ * ATS of a device that does not answer is switched off.
  *
- * Context: may sleep if a device does not answer. Who unmaps memory from such a
- * domain, which is to say VFIO, holds no spinlock and not arm_smmu_asid_lock.
+ * Context: may sleep. Who unmaps memory from such a domain, which is to say VFIO,
+ * does not do so twice at a time, and does not hold arm_smmu_asid_lock.
  */
 void arm_smmu_uapi_inv_atc_stage2(struct arm_smmu_domain *stage2,
 				  unsigned long iova, size_t size)
 {
-	atomic_t *count = &stage2->smmu->atc_timeouts;
 	struct arm_smmu_master_domain *master_domain;
-	int ret, timeouts;
+	struct arm_smmu_device *smmu = stage2->smmu;
+	int timeouts, ret = 0;
 
 	might_sleep();
 
 	/* After the TLB invalidation: see arm_smmu_atc_inv_domain() */
 	smp_mb();
-	if (!atomic_read(&stage2->nr_ats_masters))
-		return;
-
-	down_read(&arm_smmu_uapi_atc_lock);
-	timeouts = atomic_read_acquire(count);
-	ret = arm_smmu_atc_inv_domain(stage2, iova, size);
-	/* The count changes before the queue goes on, and so the wait ends. */
-	smp_rmb();
-	if (timeouts != atomic_read(count))
-		ret = -EIO;
-	up_read(&arm_smmu_uapi_atc_lock);
-	if (likely(!ret))
-		return;
-
-	/* The list of devices changes under this lock only. */
-	mutex_lock(&arm_smmu_asid_lock);
-	list_for_each_entry(master_domain, &stage2->devices, devices_elm) {
-		struct arm_smmu_master *master = master_domain->master;
-		struct arm_smmu_uapi_state plain, *state = &plain;
-
-		if (!master->ats_enabled || arm_smmu_uapi_answers(master))
-			continue;
-		if (master->bond)
-			state = master->bond->priv;
-		else
-			arm_smmu_uapi_stage2_state(&plain, master, stage2, true);
-		arm_smmu_uapi_stop_ats(master, stage2, state);
+	if (atomic_read(&stage2->nr_ats_masters)) {
+		down_read(&smmu->atc_lock);
+		timeouts = atomic_read_acquire(&smmu->atc_timeouts);
+		ret = arm_smmu_atc_inv_domain(stage2, iova, size);
+		/* The count changes before the queue goes on: the wait ends. */
+		smp_rmb();
+		if (timeouts != atomic_read(&smmu->atc_timeouts))
+			ret = -EIO;
+		up_read(&smmu->atc_lock);
 	}
-	mutex_unlock(&arm_smmu_asid_lock);
+
+	if (unlikely(ret)) {
+		/* The list of devices changes under this lock only. */
+		mutex_lock(&arm_smmu_asid_lock);
+		list_for_each_entry(master_domain, &stage2->devices,
+				    devices_elm) {
+			struct arm_smmu_uapi_inv all = {
+				.master = master_domain->master,
+			};
+
+			if (arm_smmu_uapi_inv_atc(&all))
+				arm_smmu_uapi_stop_ats(all.master, stage2);
+		}
+		mutex_unlock(&arm_smmu_asid_lock);
+	}
+
+	/* A device that has lost it is not counted, but flagged first. */
+	smp_rmb();
+	if (READ_ONCE(smmu->ats_stopped))
+		arm_smmu_cmdq_wait(smmu);
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_uapi_inv_atc_stage2);
 
@@ -945,6 +972,11 @@ static int arm_smmu_uapi_bind_pasid_table(struct iommu_uapi_bond *bond,
 	ret = arm_smmu_uapi_bind_locked(bond, master, cfg);
 	mutex_unlock(&arm_smmu_asid_lock);
 
+	if (ret) {
+		arm_smmu_cmdq_wait(master->smmu);
+		arm_smmu_uapi_set_nested(master, to_smmu_domain(bond->stage2),
+					 !first && state->nested);
+	}
 	if (ret && first) {
 		bond->priv = NULL;
 		kfree(state);
@@ -957,19 +989,24 @@ static void arm_smmu_uapi_unbind(struct iommu_uapi_bond *bond)
 	struct arm_smmu_master *master = dev_iommu_priv_get(bond->dev);
 	struct arm_smmu_domain *stage2 = to_smmu_domain(bond->stage2);
 	struct arm_smmu_uapi_state to, *state = bond->priv;
+	int ret = 0;
 
 	mutex_lock(&arm_smmu_asid_lock);
 	if (master->bond) {
 		arm_smmu_uapi_stage2_state(&to, master, stage2,
 					   arm_smmu_ats_supported(master));
-		if (arm_smmu_uapi_install(master, stage2, state, &to))
-			dev_err_ratelimited(bond->dev,
-					    "cannot flush a guest's translations\n");
+		ret = arm_smmu_uapi_install(master, stage2, state, &to);
 		/* An unmap may still look at it. */
 		*state = to;
 	}
 	mutex_unlock(&arm_smmu_asid_lock);
 
+	if (ret) {
+		dev_err_ratelimited(bond->dev,
+				    "waiting until a guest's table is forgotten\n");
+		arm_smmu_cmdq_wait(master->smmu);
+		arm_smmu_uapi_set_nested(master, stage2, false);
+	}
 	master->evt_left = !arm_smmu_uapi_drain_evtq(master->smmu);
 
 	mutex_lock(&arm_smmu_asid_lock);
