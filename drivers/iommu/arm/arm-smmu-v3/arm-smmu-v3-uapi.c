@@ -84,6 +84,10 @@ MODULE_PARM_DESC(allow_uncached_guests,
  * Cacheability: without S2FWB stage 1 can make memory uncached. Pages are given to
  * VFIO as they come, cleared in the cache and perhaps nowhere else.
  *
+ * Queues: a completed CMD_SYNC says that the commands before it are done, if there
+ * is one queue. Where each CPU has its own, what could not be confirmed on one
+ * would be taken for done on another.
+ *
  * Stalls: a stalled transaction waits for an answer. The guest's would have to
  * come from user space, which can keep it back, while the hardware holds a
  * resource that all devices share. Until page requests are served for such
@@ -93,12 +97,14 @@ VISIBLE_IF_KUNIT
 bool arm_smmu_uapi_supported(const struct arm_smmu_master *master,
 			     bool allow_uncached)
 {
+	const struct arm_smmu_impl_ops *impl_ops = master->smmu->impl_ops;
 	u32 needed = ARM_SMMU_FEAT_NESTING | ARM_SMMU_FEAT_TRANS_S1 |
 		     ARM_SMMU_FEAT_TRANS_S2 | ARM_SMMU_FEAT_COHERENCY;
 
 	return (master->smmu->features & needed) == needed &&
 	       (master->smmu->features & ARM_SMMU_FEAT_S2FWB ||
 		allow_uncached) &&
+	       !(impl_ops && impl_ops->get_secondary_cmdq) &&
 	       !(master->smmu->features & ARM_SMMU_FEAT_STALL_FORCE) &&
 	       !master->stall_enabled;
 }
@@ -546,26 +552,24 @@ static int arm_smmu_uapi_inv_atc(const struct arm_smmu_uapi_inv *req)
 	struct arm_smmu_device *smmu = req->master->smmu;
 	int ret;
 
-	if (!req->master->ats_enabled) {
-		/*
-		 * If that is because ATS has been stopped: does the SMMU know?
-		 * Pairs with the barrier in arm_smmu_uapi_stop_ats().
-		 */
-		smp_rmb();
-		return READ_ONCE(smmu->ats_stopped) ?
-		       arm_smmu_uapi_issue(req, arm_smmu_uapi_emit_ste) : 0;
-	}
-
 	down_read(&smmu->atc_lock);
 	ret = arm_smmu_uapi_inv_atc_once(req);
 	up_read(&smmu->atc_lock);
-	if (ret != -EIO)
+	if (ret == -EIO) {
+		down_write(&smmu->atc_lock);
+		ret = arm_smmu_uapi_inv_atc_once(req);
+		up_write(&smmu->atc_lock);
+	}
+	if (ret || req->master->ats_enabled)
 		return ret;
 
-	down_write(&smmu->atc_lock);
-	ret = arm_smmu_uapi_inv_atc_once(req);
-	up_write(&smmu->atc_lock);
-	return ret;
+	/*
+	 * If it has no device TLB because ATS has been stopped: does the SMMU know?
+	 * Pairs with the barrier in arm_smmu_uapi_stop_ats().
+	 */
+	smp_rmb();
+	return READ_ONCE(smmu->ats_stopped) ?
+	       arm_smmu_uapi_issue(req, arm_smmu_uapi_emit_ste) : 0;
 }
 
 /*
@@ -618,7 +622,9 @@ static int arm_smmu_uapi_inv_guests_atc(const struct arm_smmu_uapi_inv *req,
 	}
 	if (atomic_inc_return(&master->atc_failures) >= MAX_ATC_FAILURES) {
 		mutex_lock(&arm_smmu_asid_lock);
-		arm_smmu_uapi_stop_ats(master, stage2);
+		/* Otherwise it is attached elsewhere by now. */
+		if (master->bond)
+			arm_smmu_uapi_stop_ats(master, stage2);
 		mutex_unlock(&arm_smmu_asid_lock);
 	}
 	return ret;
@@ -889,6 +895,8 @@ void arm_smmu_uapi_inv_atc_stage2(struct arm_smmu_domain *stage2,
 	}
 
 	if (unlikely(ret)) {
+		/* Whoever has not answered, each device is asked alone now. */
+		arm_smmu_cmdq_wait(smmu);
 		/* The list of devices changes under this lock only. */
 		mutex_lock(&arm_smmu_asid_lock);
 		list_for_each_entry(master_domain, &stage2->devices,
