@@ -1444,10 +1444,11 @@ static void test_unbind_timeout(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
 				   IOMMU_PASID_TABLE_DEVTLB), 0);
 	begin = ktime_get();
-	stop_queue(ctx, 9);
+	/* Longer than all that is tried before */
+	stop_queue(ctx, 14);
 	unbind(ctx);
 	KUNIT_EXPECT_GE(test, ktime_us_delta(ktime_get(), begin),
-			9 * (ARM_SMMU_POLL_TIMEOUT_US / 2));
+			14 * (ARM_SMMU_POLL_TIMEOUT_US / 2));
 	cancel_delayed_work_sync(&ctx->go_on);
 	expect_unbound(test, false);
 }
