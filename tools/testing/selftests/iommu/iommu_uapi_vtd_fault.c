@@ -301,7 +301,7 @@ TEST_F(vtd_fault, drained)
 	unsigned int round, c;
 	__u32 status;
 
-	for (round = 0; round < 30; round++) {
+	for (round = 0; round < 100; round++) {
 		for (c = 0; c < TESTDEV_NR_CHANNELS; c++)
 			testdev_begin(dev, c, c & 1 ? TESTDEV_PRQ_ONLY :
 				      self->req.flags, self->req.pasid,
