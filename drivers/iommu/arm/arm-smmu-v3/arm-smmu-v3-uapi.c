@@ -550,11 +550,13 @@ static int arm_smmu_uapi_inv_atc_once(const struct arm_smmu_uapi_inv *req)
 static int arm_smmu_uapi_inv_atc(const struct arm_smmu_uapi_inv *req)
 {
 	struct arm_smmu_device *smmu = req->master->smmu;
-	int ret;
+	int ret = 0;
 
-	down_read(&smmu->atc_lock);
-	ret = arm_smmu_uapi_inv_atc_once(req);
-	up_read(&smmu->atc_lock);
+	if (req->master->ats_enabled) {
+		down_read(&smmu->atc_lock);
+		ret = arm_smmu_uapi_inv_atc_once(req);
+		up_read(&smmu->atc_lock);
+	}
 	if (ret == -EIO) {
 		down_write(&smmu->atc_lock);
 		ret = arm_smmu_uapi_inv_atc_once(req);
