@@ -3,6 +3,8 @@
 #
 #   the unpacked tarball + patches/linux (quilt, no fuzz) + our files as symlinks
 #
+# Into a tarball of 6.12.y, patches/linux/older/6.12.Z.patch goes first if y < Z.
+#
 # Nothing that has not changed is touched, so kernel builds stay incremental.
 #
 #   scripts/tree.sh [pristine [DIR]|adopt]
@@ -23,6 +25,25 @@ tarball()
 	"$TOP/scripts/packages.sh" tree >&2
 	dpkg -L linux-source-6.12 | grep -m 1 '\.tar\.xz$' ||
 		die "the package linux-source-6.12 has no tarball"
+}
+
+# version DIR: the y of 6.12.y
+version()
+{
+	sed -n 's/^SUBLEVEL = //p' "$1/Makefile"
+}
+
+# catch_up DIR: what later kernels have repaired and the series builds on
+catch_up()
+{
+	local p
+
+	for p in "$PATCHES"/older/*.patch; do
+		[ "$(version "$1")" -lt "$(basename "$p" .patch | cut -d. -f3)" ] || continue
+		patch -d "$1" -p1 -F0 -f <"$p" >"$LOGS/patches.log" 2>&1 ||
+			die "${p#"$TOP/"} does not apply to 6.12.$(version "$1") without fuzz: $(failing "$LOGS/patches.log")" "$LOGS/patches.log"
+		note "$(basename "$p") on 6.12.$(version "$1")"
+	done
 }
 
 # unpack TARBALL DIR: only when DIR does not come from this very tarball.
@@ -46,6 +67,7 @@ unpack()
 		tar -C "$dir.new" --strip-components=1 -xf "$tar"
 	grep -q '^PATCHLEVEL = 12$' "$dir.new/Makefile" ||
 		note "warning: $tar is not a 6.12 kernel"
+	catch_up "$dir.new"
 	echo "$id" >"$dir.new/.tarball"
 	(cd "$dir.new" && find . -type f -printf '%P\n' | sort >.files)
 	touch "$dir.new/.unpacked"
@@ -144,7 +166,7 @@ apply_patches()
 		[ -r "$PATCHES/$p" ] || die "patches/linux/series names $p, which is not there"
 		if ! q push --fuzz=0 "$p" >"$LOGS/patches.log" 2>&1; then
 			save_state
-			die "patches/linux/$p does not apply to $(sed -n 's/^\(VERSION\|PATCHLEVEL\|SUBLEVEL\) = //p' "$TREE/Makefile" | paste -sd.) without fuzz: $(failing "$LOGS/patches.log")" "$LOGS/patches.log"
+			die "patches/linux/$p does not apply to 6.12.$(version "$TREE") without fuzz: $(failing "$LOGS/patches.log")" "$LOGS/patches.log"
 		fi
 		note "applied $p"
 	done
