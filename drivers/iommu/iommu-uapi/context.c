@@ -12,6 +12,15 @@
 static DEFINE_MUTEX(all_devs_lock);
 static LIST_HEAD(all_devs);
 
+static void ctx_release(struct kref *ref)
+{
+	struct iommu_uapi_ctx *ctx =
+		container_of(ref, struct iommu_uapi_ctx, ref);
+
+	mutex_destroy(&ctx->lock);
+	kfree(ctx);
+}
+
 /**
  * iommu_uapi_alloc_stage2() - Allocate the domain of a nesting container
  * @dev: a device with an IOMMU
@@ -62,6 +71,7 @@ static void dev_release(struct kref *ref)
 	xa_destroy(&udev->gpasids);
 	put_device(udev->dev);
 	iommu_group_put(udev->group);
+	kref_put(&udev->ctx->ref, ctx_release);
 	kfree_rcu(udev, rcu);
 }
 
@@ -155,6 +165,7 @@ struct iommu_uapi_ctx *iommu_uapi_ctx_alloc(unsigned int pasid_quota)
 	if (!ctx)
 		return NULL;
 
+	kref_init(&ctx->ref);
 	mutex_init(&ctx->lock);
 	xa_init_flags(&ctx->devs, XA_FLAGS_ACCOUNT);
 	xa_init_flags(&ctx->pasids, XA_FLAGS_ACCOUNT);
@@ -203,6 +214,7 @@ int iommu_uapi_attach_group(struct iommu_uapi_ctx *ctx,
 		return -ENOMEM;
 
 	kref_init(&udev->ref);
+	kref_get(&ctx->ref);
 	udev->ctx = ctx;
 	init_rwsem(&udev->lock);
 	raw_spin_lock_init(&udev->fault_lock);
@@ -215,13 +227,14 @@ int iommu_uapi_attach_group(struct iommu_uapi_ctx *ctx,
 	if (iommu_group_for_each_dev(group, udev, set_device) != 1)
 		goto err_put;
 
-	mutex_lock(&all_devs_lock);
 	mutex_lock(&ctx->lock);
 	ret = xa_insert(&ctx->devs, iommu_group_id(group), udev, GFP_KERNEL);
-	if (!ret)
+	if (!ret) {
+		mutex_lock(&all_devs_lock);
 		list_add(&udev->list, &all_devs);
+		mutex_unlock(&all_devs_lock);
+	}
 	mutex_unlock(&ctx->lock);
-	mutex_unlock(&all_devs_lock);
 	if (ret)
 		goto err_put;
 	return 0;
@@ -245,10 +258,12 @@ static void end_dev(struct iommu_uapi_dev *udev)
 
 static void detach_dev(struct iommu_uapi_ctx *ctx, struct iommu_uapi_dev *udev)
 {
-	lockdep_assert_held(&all_devs_lock);
-
 	end_dev(udev);
+
+	/* Who has found it before waits for ctx->lock and has nothing to do then. */
+	mutex_lock(&all_devs_lock);
 	list_del(&udev->list);
+	mutex_unlock(&all_devs_lock);
 
 	/* Only now: as long as something is bound, invalidations must see it. */
 	xa_erase(&ctx->devs, iommu_group_id(udev->group));
@@ -274,13 +289,11 @@ void iommu_uapi_detach_group(struct iommu_uapi_ctx *ctx,
 {
 	struct iommu_uapi_dev *udev;
 
-	mutex_lock(&all_devs_lock);
 	mutex_lock(&ctx->lock);
 	udev = xa_load(&ctx->devs, iommu_group_id(group));
 	if (udev)
 		detach_dev(ctx, udev);
 	mutex_unlock(&ctx->lock);
-	mutex_unlock(&all_devs_lock);
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_detach_group);
 
@@ -295,17 +308,14 @@ void iommu_uapi_ctx_free(struct iommu_uapi_ctx *ctx)
 	struct iommu_uapi_dev *udev;
 	unsigned long index;
 
-	mutex_lock(&all_devs_lock);
 	mutex_lock(&ctx->lock);
 	xa_for_each(&ctx->devs, index, udev)
 		detach_dev(ctx, udev);
 	mutex_unlock(&ctx->lock);
-	mutex_unlock(&all_devs_lock);
 
 	xa_destroy(&ctx->pasids);
 	xa_destroy(&ctx->devs);
-	mutex_destroy(&ctx->lock);
-	kfree(ctx);
+	kref_put(&ctx->ref, ctx_release);
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_ctx_free);
 
@@ -337,6 +347,23 @@ void iommu_uapi_close_device(struct iommu_uapi_ctx *ctx, struct device *dev)
 }
 EXPORT_SYMBOL_GPL(iommu_uapi_close_device);
 
+/* The entry that names @dev, of whatever context, with a reference; or NULL */
+static struct iommu_uapi_dev *find_dev(struct device *dev)
+{
+	struct iommu_uapi_dev *udev, *found = NULL;
+
+	mutex_lock(&all_devs_lock);
+	list_for_each_entry(udev, &all_devs, list) {
+		if (udev->dev == dev) {
+			kref_get(&udev->ref);
+			found = udev;
+			break;
+		}
+	}
+	mutex_unlock(&all_devs_lock);
+	return found;
+}
+
 /**
  * iommu_uapi_release_device() - A device leaves the machine
  * @dev: the device; its driver is unbound, and it is still in its group
@@ -349,16 +376,14 @@ EXPORT_SYMBOL_GPL(iommu_uapi_close_device);
  */
 void iommu_uapi_release_device(struct device *dev)
 {
-	struct iommu_uapi_dev *udev;
+	struct iommu_uapi_dev *udev = find_dev(dev);
 
-	mutex_lock(&all_devs_lock);
-	list_for_each_entry(udev, &all_devs, list) {
-		if (udev->dev != dev)
-			continue;
-		mutex_lock(&udev->ctx->lock);
-		end_dev(udev);
-		mutex_unlock(&udev->ctx->lock);
-		break;
-	}
-	mutex_unlock(&all_devs_lock);
+	if (!udev)
+		return;
+
+	mutex_lock(&udev->ctx->lock);
+	end_dev(udev);
+	mutex_unlock(&udev->ctx->lock);
+
+	iommu_uapi_dev_put(udev);
 }

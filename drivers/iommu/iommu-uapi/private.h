@@ -4,7 +4,8 @@
  *
  * Objects and their lifetimes:
  *
- *   iommu_uapi_ctx    one for each container of a user-driver framework
+ *   iommu_uapi_ctx    one for each container of a user-driver framework; the
+ *                     memory, and ->lock, live on while an iommu_uapi_dev does
  *   iommu_uapi_dev    one for each IOMMU group in it, from attach_group() to
  *                     detach_group(); the memory lives on while somebody holds
  *                     a reference, with ->gone set
@@ -14,10 +15,11 @@
  *
  * Locks, outermost first:
  *
- *   all_devs_lock     mutex: groups come and go, in all contexts; so do devices,
- *                     which may leave the machine while their group stays
  *   ctx->lock         mutex: devices, PASIDs and bindings change. Never taken
  *                     by invalidations, page responses and faults.
+ *   all_devs_lock     mutex, leaf: the list of all contexts' devices, in which
+ *                     one that leaves the machine is found. Held for no longer
+ *                     than the list is looked at or changed.
  *   udev->lock        rwsem: taken for writing while the bonds or the fault
  *                     queue of one device change, for reading while they are
  *                     used (invalidation, page response)
@@ -46,6 +48,7 @@
 struct iommu_uapi_faults;
 
 struct iommu_uapi_ctx {
+	struct kref ref;		/* of the container and of devices */
 	struct mutex lock;		/* changes of all that is below */
 	struct xarray devs;		/* by iommu_group_id() */
 	struct xarray pasids;		/* PASIDs that the context owns */
@@ -57,7 +60,7 @@ struct iommu_uapi_dev {
 	struct kref ref;
 	struct rcu_head rcu;
 	struct list_head list;			/* of all contexts' devices */
-	struct iommu_uapi_ctx *ctx;		/* while on that list */
+	struct iommu_uapi_ctx *ctx;
 	struct device *dev;
 	struct iommu_group *group;
 	struct iommu_domain *stage2;

@@ -2880,6 +2880,51 @@ TEST_F(devices, invalidation_beside_bind)
 	test_dma(DEV(0), pasid, VA_A, page);
 }
 
+static int group_leaves(void *group)
+{
+	close_fd(group);
+	return 0;
+}
+
+/* Also a device that is in no container */
+static int others_come_and_go(void *arg)
+{
+	const unsigned int plugged = (1 << MOCK_NR_DEVICES) - 1;
+
+	return container_comes_and_goes(arg) ?:
+		param_set(PARAM_MOCK("plugged"), plugged & ~(1 << 4)) ?:
+		param_set(PARAM_MOCK("plugged"), plugged);
+}
+
+/* A container that waits for hardware makes nobody else wait. */
+TEST_F(devices, others_beside_bind)
+{
+	struct iommu_gpasid_bind_data data = bind_data(&self->pt, self->pasid);
+	struct beside leaves, others;
+	struct call_thread bind;
+
+	close_fd(&DEV(1));
+	close_fd(&DEV(2));
+	close_fd(&self->vmm.group[2]);
+	test_cmd_inject(DEV(0), MOCK_INJECT_BIND_HELD, 1);
+	ASSERT_EQ(0, call_start(&bind, device_scope(&self->vmm, 0),
+				OP_BIND_PGTBL, &data, sizeof(data)));
+	EXPECT_TRUE(bind_is_held(DEV(0)));
+
+	/* A group that leaves the same container has to wait */
+	ASSERT_EQ(0, beside_start(&leaves, group_leaves, &self->vmm.group[1]));
+	EXPECT_FALSE(beside_is_done(&leaves, 200));
+	ASSERT_EQ(0, beside_start(&others, others_come_and_go, NULL));
+	EXPECT_TRUE(beside_is_done(&others, WAIT_MS));
+	EXPECT_FALSE(beside_is_done(&leaves, 0));
+
+	test_cmd_inject(DEV(0), MOCK_INJECT_BIND_HELD, 0);
+	EXPECT_EQ(0, call_end(&bind));
+	EXPECT_EQ(0, beside_end(&leaves));
+	EXPECT_EQ(0, beside_end(&others));
+	test_dma(DEV(0), self->pasid, VA_A, self->page);
+}
+
 /* ---------------------------------------------------------------------
  * The same hardware under iommufd, with the same guest: side by side
  */

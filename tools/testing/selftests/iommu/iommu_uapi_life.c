@@ -576,6 +576,8 @@ FIXTURE_SETUP(neighbour)
 
 FIXTURE_TEARDOWN(neighbour)
 {
+	/* Should a test end early: nothing else can be closed before */
+	_test_cmd_inject(self->vmm.dev[0], 0, MOCK_INJECT_BIND_HELD, 0);
 	vmm_close(&self->vmm);
 	EXPECT_EQ(0, param_set(PLUGGED, ALL_PLUGGED));
 	params_restore();
@@ -609,7 +611,8 @@ TEST_F(neighbour, first_device_goes)
 	test_cmd_inv(container, inv_domain(IOMMU_CACHE_INV_TYPE_IOTLB));
 	test_err_unbind(ENOENT, container, pasid);
 	test_err_unbind(ENOENT, container, NO_PASID);
-	EXPECT_NE(0, _test_cmd_bind(container, &self->pt, pasid));
+	/* What is to be for all cannot be for the second one */
+	test_err_bind(ENODEV, container, &self->pt, pasid);
 	/* The second one has stage 2, as a member of the group */
 	EXPECT_EQ(MOCK_DMA_ABORT_S2, mock_dma_read(self->vmm.dev[4], 0, NO_PASID,
 						   VA_A, &value));
@@ -621,6 +624,49 @@ TEST_F(neighbour, first_device_goes)
 	ASSERT_EQ(0, vmm_open(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 1 << 4));
 	test_cmd_bind(container_scope(&self->vmm), &self->pt, NO_PASID);
 	EXPECT_EQ(MOCK_DMA_OK, mock_dma_read(self->vmm.dev[4], 0, NO_PASID, VA_A,
+					     &value));
+}
+
+static int first_device_goes(void *arg)
+{
+	return param_set(PLUGGED, ALL_PLUGGED & ~(1 << 3));
+}
+
+/* It waits for its own container, and makes no other one wait. */
+TEST_F(neighbour, goes_beside_bind)
+{
+	struct iommu_gpasid_bind_data data;
+	struct beside goes, others;
+	struct call_thread bind;
+	__u64 value;
+	__u32 pasid;
+
+	guest_map(&self->pt, VA_A, guest_page(&self->vmm));
+	ASSERT_DONE(vmm_add_device(&self->vmm, VFIO_TYPE1_NESTING_IOMMU, 0));
+	ASSERT_DONE(_test_cmd_pasid_alloc(self->vmm.container, 1, 100, &pasid));
+	ASSERT_EQ(0, param_set(PLUGGED, ALL_PLUGGED));
+	self->vmm.dev[4] = mock_open_device(self->vmm.group[3], 4);
+	ASSERT_LE(0, self->vmm.dev[4]);
+	close_fd(&self->vmm.dev[3]);
+
+	data = bind_data(&self->pt, pasid);
+	ASSERT_DONE(_test_cmd_inject(self->vmm.dev[0], 0, MOCK_INJECT_BIND_HELD,
+				     1));
+	ASSERT_EQ(0, call_start(&bind, device_scope(&self->vmm, 0),
+				OP_BIND_PGTBL, &data, sizeof(data)));
+	EXPECT_TRUE(bind_is_held(self->vmm.dev[0]));
+	ASSERT_EQ(0, beside_start(&goes, first_device_goes, NULL));
+	EXPECT_FALSE(beside_is_done(&goes, 200));
+	ASSERT_EQ(0, beside_start(&others, container_comes_and_goes, NULL));
+	EXPECT_TRUE(beside_is_done(&others, WAIT_MS));
+	EXPECT_FALSE(beside_is_done(&goes, 0));
+
+	EXPECT_EQ(0, _test_cmd_inject(self->vmm.dev[0], 0, MOCK_INJECT_BIND_HELD,
+				      0));
+	EXPECT_EQ(0, call_end(&bind));
+	EXPECT_EQ(0, beside_end(&others));
+	EXPECT_EQ(0, beside_end(&goes));
+	EXPECT_EQ(MOCK_DMA_OK, mock_dma_read(self->vmm.dev[0], 0, pasid, VA_A,
 					     &value));
 }
 

@@ -1025,6 +1025,53 @@ static bool bind_is_held(int dev)
 	return mock_stats(dev).bonds == 1;
 }
 
+/* Something else that goes on beside such a call */
+struct beside {
+	pthread_t thread;
+	int (*fn)(void *arg);
+	void *arg;
+	int ret;
+	bool done;
+};
+
+static void *beside_fn(void *arg)
+{
+	struct beside *beside = arg;
+
+	beside->ret = beside->fn(beside->arg);
+	__atomic_store_n(&beside->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static int beside_start(struct beside *beside, int (*fn)(void *arg), void *arg)
+{
+	*beside = (struct beside) { .fn = fn, .arg = arg };
+	return pthread_create(&beside->thread, NULL, beside_fn, beside);
+}
+
+/* Whether it is done, now or soon */
+static bool beside_is_done(struct beside *beside, int ms)
+{
+	while (!__atomic_load_n(&beside->done, __ATOMIC_ACQUIRE) && ms-- > 0)
+		sleep_ms(1);
+	return __atomic_load_n(&beside->done, __ATOMIC_ACQUIRE);
+}
+
+static int beside_end(struct beside *beside)
+{
+	return pthread_join(beside->thread, NULL) ? -1 : beside->ret;
+}
+
+/* Another container, with device 2 */
+static int container_comes_and_goes(void *arg)
+{
+	struct vmm vmm = {};
+	int ret = vmm_open(&vmm, VFIO_TYPE1_NESTING_IOMMU, 1 << 2);
+
+	vmm_close(&vmm);
+	return ret;
+}
+
 /* The next page response that the device gets; ETIMEDOUT if it gets none */
 static int _test_cmd_device_gets(int dev, struct mock_page_response *resp)
 {
