@@ -453,6 +453,9 @@ void iommu_uapi_faults_flush(struct iommu_uapi_bond *bond)
 	raw_spin_unlock_irqrestore(&udev->fault_lock, flags);
 
 	answer_all(&list);
+	/* With a table page requests go off, and with them what is partial. */
+	if (!bond->table)
+		iopf_discard_partial_pasid(bond->dev, bond->pasid);
 }
 
 /**

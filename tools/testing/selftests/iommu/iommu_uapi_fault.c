@@ -194,6 +194,82 @@ TEST_F(fault, partial_then_last)
 	test_device_gets(INVALID, DEV(0), self->pasid, 32);
 }
 
+/* What waits for the end of its group is not more than the kernel likes */
+#define KEPT_GROUPS	32
+#define KEPT_EACH	32
+
+TEST_F(fault, partial_bounded)
+{
+	__u32 grpid;
+
+	for (grpid = 100; grpid < 100 + KEPT_GROUPS; grpid++)
+		test_cmd_page_request(DEV(0), MOCK_PRQ_PARTIAL, self->pasid,
+				      grpid, VA_A, KEPT_EACH, PERM_R);
+	/* Dropped: the device asks for it again when the rest is answered */
+	test_cmd_page_request(DEV(0), MOCK_PRQ_PARTIAL, self->pasid, 31,
+			      VA_B - SZ_4K, 1, PERM_R);
+	ask(31, VA_B);
+	told(31, VA_B);
+	test_fault_none(self->fault);
+	respond(31, SUCCESS);
+	test_device_gets(SUCCESS, DEV(0), self->pasid, 31);
+
+	/* The end of one makes room */
+	test_cmd_page_request(DEV(0), 0, self->pasid, 100,
+			      VA_A + KEPT_EACH * SZ_4K, 1, PERM_R);
+	read_group(_metadata, self, 100, VA_A, KEPT_EACH + 1);
+	test_cmd_page_request(DEV(0), MOCK_PRQ_PARTIAL, self->pasid, 32, VA_A,
+			      KEPT_EACH, PERM_R);
+	test_cmd_page_request(DEV(0), 0, self->pasid, 32,
+			      VA_A + KEPT_EACH * SZ_4K, 1, PERM_R);
+	read_group(_metadata, self, 32, VA_A, KEPT_EACH + 1);
+	test_fault_none(self->fault);
+	respond(100, SUCCESS);
+	test_device_gets(SUCCESS, DEV(0), self->pasid, 100);
+	respond(32, INVALID);
+	test_device_gets(INVALID, DEV(0), self->pasid, 32);
+}
+
+/* What waits for the end of its group does not come to the next binding */
+TEST_F(fault, partial_forgotten)
+{
+	/* Page requests stay on */
+	test_cmd_bind(self->scope, &self->pt, NO_PASID);
+	test_cmd_page_request(DEV(0), MOCK_PRQ_PARTIAL, self->pasid, 31, VA_A, 2,
+			      PERM_R);
+	test_cmd_page_request(DEV(0), MOCK_PRQ_PARTIAL, NO_PASID, 32, VA_A, 1,
+			      PERM_R);
+	test_cmd_unbind(self->scope, self->pasid);
+	test_cmd_bind(self->scope, &self->pt, self->pasid);
+
+	ask(31, VA_B);
+	test_fault_page_request(self->fault, LAST, self->pasid, 31, VA_B, PERM_R);
+	test_fault_none(self->fault);
+	test_cmd_respond(self->fault, 0, self->pasid, 31, SUCCESS);
+	test_device_gets(SUCCESS, DEV(0), self->pasid, 31);
+
+	/* The other binding has kept what it had */
+	test_cmd_page_request(DEV(0), 0, NO_PASID, 32, VA_B, 1, PERM_R);
+	test_fault_page_request(self->fault, 0, NO_PASID, 32, VA_A, PERM_R);
+	test_fault_page_request(self->fault, LAST, NO_PASID, 32, VA_B, PERM_R);
+	test_cmd_respond(self->fault, 0, NO_PASID, 32, SUCCESS);
+	test_device_gets(SUCCESS, DEV(0), NO_PASID, 32);
+
+	/* And so the other way round */
+	test_cmd_page_request(DEV(0), MOCK_PRQ_PARTIAL, self->pasid, 31, VA_A, 1,
+			      PERM_R);
+	test_cmd_page_request(DEV(0), MOCK_PRQ_PARTIAL, NO_PASID, 32, VA_A, 1,
+			      PERM_R);
+	test_cmd_unbind(self->scope, NO_PASID);
+	test_cmd_bind(self->scope, &self->pt, NO_PASID);
+	test_cmd_page_request(DEV(0), 0, NO_PASID, 32, VA_B, 1, PERM_R);
+	test_fault_page_request(self->fault, LAST, NO_PASID, 32, VA_B, PERM_R);
+	ask(31, VA_B);
+	test_fault_page_request(self->fault, 0, self->pasid, 31, VA_A, PERM_R);
+	test_fault_page_request(self->fault, LAST, self->pasid, 31, VA_B, PERM_R);
+	test_fault_none(self->fault);
+}
+
 TEST_F(fault, without_pasid)
 {
 	test_cmd_bind(self->scope, &self->pt, NO_PASID);
