@@ -52,6 +52,7 @@ struct fake_hw {
 	bool tells_sid;		/* whose invalidation has timed out */
 	unsigned int ahead;	/* descriptors that it fetches until a time-out */
 	unsigned int others;	/* time-outs of OTHER, at wait descriptors */
+	bool late;		/* a page request of DEAD that is on its way */
 
 	/* What it has done: qw0 of the invalidations before a wait descriptor */
 	u64 fetched[MAX_SEEN], done[MAX_SEEN];
@@ -107,6 +108,18 @@ static void time_out(struct fake_hw *hw, unsigned int head, u16 sid)
 	set_reg(hw, DMAR_FSTS_REG, DMA_FSTS_ITE | FSTS_NEW);
 }
 
+/* A page request comes into the queue: VT-d specification, section 7.4.1.1 */
+static void add_request(struct fake_hw *hw, u16 sid, u32 pasid)
+{
+	u32 tail = get_reg(hw, DMAR_PQT_REG);
+	u64 *qw = (void *)hw->iommu.prq + tail;
+
+	qw[0] = 1 | (u64)sid << 16;
+	if (pasid != IOMMU_NO_PASID)
+		qw[0] |= BIT(8) | (u64)pasid << 32;
+	set_reg(hw, DMAR_PQT_REG, tail + 32);
+}
+
 static void hw_wait(struct fake_hw *hw, const struct qi_desc *wait)
 {
 	unsigned int i;
@@ -114,6 +127,11 @@ static void hw_wait(struct fake_hw *hw, const struct qi_desc *wait)
 	for (i = 0; i < hw->nr_fetched && hw->nr_done < MAX_SEEN; i++)
 		hw->done[hw->nr_done++] = hw->fetched[i];
 	hw->nr_fetched = 0;
+	/* PD: page requests that are on their way come first */
+	if (wait->qw0 & BIT(7) && hw->late) {
+		hw->late = false;
+		add_request(hw, DEAD, PASID);
+	}
 	/* SW: write the status */
 	if (wait->qw0 & BIT(5))
 		WRITE_ONCE(*(u32 *)phys_to_virt(wait->qw1), wait->qw0 >> 32);
@@ -509,8 +527,8 @@ static unsigned int nr_done(struct fake_hw *hw, unsigned int type)
 }
 
 /*
- * The device has sent page requests, which are in the queue: VT-d specification,
- * section 7.4.1.1. Somebody else takes them out, and completes prq_complete then.
+ * The device can send page requests. Somebody else takes them out of the queue, and
+ * completes prq_complete then.
  */
 static void add_requests(struct kunit *test)
 {
@@ -531,17 +549,6 @@ static void add_requests(struct kunit *test)
 	mutex_init(&hw->iommu.prq_drain_lock);
 	hw->iommu.prq = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, hw->iommu.prq);
-}
-
-static void add_request(struct fake_hw *hw, u16 sid, u32 pasid)
-{
-	u32 tail = get_reg(hw, DMAR_PQT_REG);
-	u64 *qw = (void *)hw->iommu.prq + tail;
-
-	qw[0] = 1 | (u64)sid << 16;
-	if (pasid != IOMMU_NO_PASID)
-		qw[0] |= BIT(8) | (u64)pasid << 32;
-	set_reg(hw, DMAR_PQT_REG, tail + 32);
 }
 
 static void take_requests(struct fake_hw *hw)
@@ -641,6 +648,26 @@ static void test_drain_is_bounded(struct kunit *test)
 	add_request(hw, DEAD, PASID + 1);
 	add_request(hw, DEAD, IOMMU_NO_PASID);
 	KUNIT_EXPECT_TRUE(test, will_be_drained(begin_drain(test, PASID)));
+	end_drains(hw);
+	hw_end(hw);
+	expect_usable(test);
+}
+
+/* What is on its way when the drain begins is waited for as well. */
+static void test_drain_waits_for_late(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct drain *drain;
+
+	add_requests(test);
+	hw->late = true;
+	hw_begin(hw);
+	drain = begin_drain(test, PASID);
+	KUNIT_EXPECT_FALSE(test, is_drained(drain));
+	KUNIT_EXPECT_FALSE(test, hw->late);
+	take_requests(hw);
+	complete(&hw->iommu.prq_complete);
+	KUNIT_EXPECT_TRUE(test, will_be_drained(drain));
 	end_drains(hw);
 	hw_end(hw);
 	expect_usable(test);
@@ -805,6 +832,7 @@ static struct kunit_case qi_test_cases[] = {
 	KUNIT_CASE(test_no_device),
 	KUNIT_CASE(test_queue_error),
 	KUNIT_CASE(test_drain_is_bounded),
+	KUNIT_CASE(test_drain_waits_for_late),
 	KUNIT_CASE(test_two_drains),
 	KUNIT_CASE(test_drain_without_pasid),
 	KUNIT_CASE(test_flush_all_of_pasid),
