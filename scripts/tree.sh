@@ -33,17 +33,33 @@ version()
 	sed -n 's/^SUBLEVEL = //p' "$1/Makefile"
 }
 
-# catch_up DIR: what later kernels have repaired and the series builds on
+# older DIR: the patches that bring it up to what the series builds on
+older()
+{
+	local p
+
+	grep -q '^PATCHLEVEL = 12$' "$1/Makefile" || return 0
+	for p in "$PATCHES"/older/6.12.*.patch; do
+		[ "$(version "$1")" -ge "$(basename "$p" .patch | cut -d. -f3)" ] || echo "$p"
+	done
+}
+
+# older_sum DIR: what these say; nothing if there are none
+older_sum()
+{
+	older "$1" | xargs -r sha256sum
+}
+
 catch_up()
 {
 	local p
 
-	for p in "$PATCHES"/older/*.patch; do
-		[ "$(version "$1")" -lt "$(basename "$p" .patch | cut -d. -f3)" ] || continue
+	for p in $(older "$1"); do
 		patch -d "$1" -p1 -F0 -f <"$p" >"$LOGS/patches.log" 2>&1 ||
 			die "${p#"$TOP/"} does not apply to 6.12.$(version "$1") without fuzz: $(failing "$LOGS/patches.log")" "$LOGS/patches.log"
 		note "$(basename "$p") on 6.12.$(version "$1")"
 	done
+	older_sum "$1" >"$1/.older"
 }
 
 # unpack TARBALL DIR: only when DIR does not come from this very tarball.
@@ -52,7 +68,8 @@ unpack()
 	local tar=$1 dir=$2 id
 
 	id="$tar $(stat -c '%s %Y' "$tar")"
-	if [ "$(cat "$dir/.tarball" 2>/dev/null)" = "$id" ]; then
+	if [ "$(cat "$dir/.tarball" 2>/dev/null)" = "$id" ] &&
+	   [ "$(cat "$dir/.older" 2>/dev/null)" = "$(older_sum "$dir")" ]; then
 		return
 	fi
 	if [ -d "$dir" ]; then
