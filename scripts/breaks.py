@@ -19,13 +19,17 @@ The list is *.break in the directory LIST, the code is in the directory SRC. An 
   in: function that the text is searched in (optional)
   -text, which must be there once
   +what takes its place; the word BROKEN is true when the entry is switched on
-  test: PROGRAM FIXTURE.TEST, or kunit SUITE.CASE, or console
+  test: PROGRAM FIXTURE.TEST, or kunit SUITE.CASE, or console; the fixture of a
+        test without one is "global"; PROGRAM RESULT, if the program is none of the
+        test harness and its results have names without dots
   run: likewise, for a test that makes the kernel complain but does not fail itself
   kernel: debug, if it takes lockdep and KASAN to notice
 
 Each "test" must fail in at least one variant when the entry is switched on, and
-pass when it is not; "console" stands for a complaint of the kernel. A guest that
-hangs or crashes has noticed. FIXTURE.VARIANT.TEST names one variant. The
+pass when it is not; FIXTURE.VARIANT.TEST names the variant that must. "console"
+stands for a complaint of the kernel. Where a guest hangs or crashes, the program
+that was running has noticed, but none of those that have come before it or would
+have come after it: they run in the order in which the entry names them. The
 environment variable BREAK selects the entries by a regular expression for their
 file's name or title.
 """
@@ -214,6 +218,12 @@ def list_tests(program):
     return fixtures
 
 
+def has_result(path, name):
+    """Whether a program that is none of the test harness prints such a result"""
+    with open(path, 'rb') as f:
+        return name.encode() + b'\n\0' in f.read()
+
+
 def runs(entries, tests_dir):
     known = {}
     for entry in entries:
@@ -225,8 +235,14 @@ def runs(entries, tests_dir):
             if program == 'kunit':
                 programs.setdefault('kunit/' + name.split('.')[0], [])
                 continue
+            path = os.path.join(tests_dir, program)
+            if '.' not in name:
+                if not has_result(path, name):
+                    fail(entry, 'no test ' + test)
+                programs.setdefault(program, [])
+                continue
             if program not in known:
-                known[program] = list_tests(os.path.join(tests_dir, program))
+                known[program] = list_tests(path)
             fixture, _, rest = name.partition('.')
             variant, _, case = rest.rpartition('.')
             variants, cases = known[program].get(fixture, ([], []))
@@ -281,7 +297,14 @@ def unnamed(entries, sources):
            program == 'iommu_uapi_vtd_unplug':
             continue
         with open(os.path.join(sources, name), encoding='utf-8') as f:
-            tests = re.findall(r'^TEST_F(?:_\w+)?\((\w+), (\w+)', f.read(), re.M)
+            text = f.read()
+        tests = re.findall(r'^TEST_F(?:_\w+)?\((\w+), (\w+)', text, re.M)
+        tests += [('global', case) for case in
+                  re.findall(r'^TEST(?:_SIGNAL)?\((\w+)', text, re.M)]
+        # One that prints its results itself
+        if not tests and 'ksft_test_result' in text and \
+           not any(p == program for p, _, _ in named):
+            print('%s: no entry says that it should fail' % program)
         for fixture, case in tests:
             if (program, fixture, case) not in named:
                 print('%s %s.%s: no entry says that it should fail' %
@@ -293,7 +316,7 @@ def judge(entries, results, console):
     state = {}
 
     def new():
-        return {'control': {}, 'broken': {}, 'ended': False,
+        return {'control': {}, 'broken': {}, 'stopped': None,
                 'complaint': False}
 
     now = None
@@ -303,12 +326,16 @@ def judge(entries, results, console):
             match = re.match(r'@@ (run|end) (\d+)(?: (\w+) (\S+))?', line)
             if match:
                 entry = state.setdefault(int(match[2]), new())
-                entry['ended'] = match[1] == 'end'
+                # If nothing comes after it: the one that has stopped the guest
+                entry['stopped'] = None
                 if match[1] == 'run':
                     program = match[4]
+                    if match[3] == 'broken':
+                        entry['stopped'] = program
                     now = entry[match[3]][program] = set()
                 continue
-            match = re.match(r'((?: {4})*)(not ok|ok) \d+ (?:- )?([\w.]+)', line)
+            match = re.match(r'((?: {4})*)(not ok|ok) \d+ (?:- )?'
+                             r'(\S.*?)(?: +#.*)?$', line)
             if now is None or not match or match[2] == 'ok':
                 continue
             if '# SKIP' in line:
@@ -326,40 +353,44 @@ def judge(entries, results, console):
             elif number and COMPLAINT.search(line):
                 state.setdefault(number, new())['complaint'] = True
 
+    def is_noticed(seen, broken, test):
+        program, _, name = test.partition(' ')
+        if program == 'console':
+            return seen['complaint']
+        suite = program == 'kunit' and 'kunit ' + name.split('.')[0]
+        if seen['stopped'] == (suite or program).replace(' ', '/'):
+            return True
+        if test in broken:
+            return True
+        if suite:
+            return name.endswith('.*') and any(f.startswith(suite + '.')
+                                               for f in broken)
+        # Any variant, if the entry does not say which
+        fixture, _, case = name.partition('.')
+        return case and '.' not in case and \
+            any(f.startswith('%s %s.' % (program, fixture)) and
+                f.endswith('.' + case) for f in broken)
+
     for entry in entries:
         seen = state.get(entry.number)
         if not seen:
             continue
         control = set().union(*seen['control'].values())
         broken = set().union(*seen['broken'].values())
-        crashed = seen['broken'] and not seen['ended']
-        missing = []
-        for test in entry.tests:
-            program, _, name = test.partition(' ')
-            if program == 'console':
-                noticed = seen['complaint']
-            elif program == 'kunit':
-                noticed = test in broken or (name.endswith('.*') and
-                                             bool(broken))
-            else:
-                parts = name.split('.')
-                noticed = any(f.startswith('%s %s.' % (program, parts[0])) and
-                              f.endswith('.' + parts[-1])
-                              for f in broken)
-            if not noticed and not crashed:
-                missing.append(test)
+        others = sorted(broken) + ['console'] * seen['complaint']
+        if seen['stopped']:
+            others = sorted(broken) + ['guest stopped']
+        missing = [test for test in entry.tests
+                   if not is_noticed(seen, broken, test)]
         if control:
             word, why = 'UNCLEAN', ', '.join(sorted(control))
         elif not seen['broken']:
             word, why = 'UNSEEN', ''
         elif missing:
-            others = sorted(broken) + ['console'] * seen['complaint']
             word, why = 'MISSED', 'by ' + ', '.join(missing) + \
                 ('; seen by ' + ', '.join(others) if others else '')
         else:
-            word = 'seen'
-            why = 'guest stopped' if crashed else \
-                ', '.join(sorted(broken) + ['console'] * seen['complaint'])
+            word, why = 'seen', ', '.join(others)
         print('%d\t%s\t%s\t%s: %s\t%s' % (entry.number, word, entry.where,
                                          os.path.basename(entry.file),
                                          entry.title, why))
