@@ -65,6 +65,50 @@ static int bad_queue(struct intel_iommu *iommu, struct qi_desc *desc)
 	return 0;
 }
 
+static void bad_helpers(struct arm_smmu_master *master, struct state *to)
+{
+	arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_ste);	/* BAD */
+	arm_smmu_uapi_inv_atc(&req);				/* BAD */
+	arm_smmu_uapi_inv_atc_once(&req);			/* BAD */
+	arm_smmu_uapi_inv_guests_atc(&req, stage2);		/* BAD */
+	(void)arm_smmu_uapi_flush(master, vmid);		/* BAD */
+	arm_smmu_uapi_install(master, stage2, to, to);		/* BAD */
+	arm_smmu_atc_inv_domain(stage2, 0, 0);			/* BAD */
+	arm_smmu_atc_inv_master(master, 0);			/* BAD */
+}
+
+static int bad_helpers_overwritten(struct arm_smmu_master *master)
+{
+	int ret;
+
+	ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_ste); /* BAD */
+	ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_cd);
+	return ret;
+}
+
+static int bad_undo(struct arm_smmu_master *master, struct state *to)
+{
+	int ret;
+
+	ret = arm_smmu_uapi_install(master, stage2, from, to);
+	if (ret) {
+		arm_smmu_uapi_install(master, stage2, to, from); /* BAD */
+		return 0;
+	}
+	ret = arm_smmu_uapi_install(master, stage2, from, to);
+	if (ret) {
+		arm_smmu_uapi_install(master, stage2, to, from); /* BAD */
+		ret = 0;
+		return ret;
+	}
+	ret = arm_smmu_uapi_install(master, stage2, from, to);
+	if (ret) {
+		arm_smmu_uapi_flush(master, vmid);		/* BAD */
+		return ret;
+	}
+	return 0;
+}
+
 static int bad_overwritten(struct bond *bond)
 {
 	int ret;
@@ -84,6 +128,28 @@ static int good_results(struct bond *bond)
 	if (iommu_uapi_invalidate(bond->ctx, NULL, NULL))
 		return -EIO;
 	return iommu_uapi_invalidate_batch(bond->ctx, NULL);
+}
+
+static int good_undo(struct arm_smmu_master *master, struct state *to)
+{
+	int ret, err;
+
+	ret = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_ste);
+	err = arm_smmu_uapi_issue(&req, arm_smmu_uapi_emit_cd);
+	ret = ret ?: err;
+	if (ret)
+		return ret;
+	ret = arm_smmu_uapi_install(master, stage2, from, to);
+	if (ret) {
+		arm_smmu_uapi_install(master, stage2, to, from);
+		if (old)
+			*state = *from;
+		else
+			master->evt_left = true;
+		return ret;
+	}
+	arm_smmu_uapi_inv_atc_stage2(stage2, 0, 0);
+	return 0;
 }
 
 static void mock_invalidate_all(struct mock *mock)

@@ -7,7 +7,8 @@
 ///     take commands of their own, which are no payloads.
 ///  2. The result of an invalidation is never dropped: a failed invalidation
 ///     that is reported as success breaks isolation. Nor is that of a hardware
-///     queue that it has gone to.
+///     queue that it has gone to, or of a helper that passes it on. What undoes
+///     a call that has failed may fail as well: the caller is told of the failure.
 ///
 // Confidence: High
 // Options: --no-includes --include-headers
@@ -50,7 +51,7 @@ if not p[0].file.endswith("/copy.c") and "/mock/" not in p[0].file:
 // ------------------------------------------------------- dropped results
 
 @returns_nothing@
-identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit)";
+identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit|arm_smmu_atc_inv_(master|domain)$|arm_smmu_uapi_(issue|flush|install|inv_(guests_)?atc(_once)?)$)";
 @@
  void f(...)
  {
@@ -62,11 +63,38 @@ f << returns_nothing.f;
 @@
 voids.add(f)
 
+// The same once more, back to what was before, and the first result is returned
+@undo@
+identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit|arm_smmu_atc_inv_(master|domain)$|arm_smmu_uapi_(issue|flush|install|inv_(guests_)?atc(_once)?)$)";
+local idexpression r;
+expression e;
+position p;
+@@
+ r = f(...);
+ if (r) {
+ ... when != r = e
+ f@p(...);
+ ... when != r = e
+     when any
+ return r;
+ }
+
+// With the feature off this is all there is to it, as in the unpatched driver
+@off@
+identifier f = arm_smmu_atc_inv_domain;
+identifier g = arm_smmu_uapi_inv_atc_stage2;
+position p;
+@@
+ void g(...)
+ {
+ f@p(...);
+ }
+
 // A call that is a whole statement, with or without a cast to void
 @dropped@
-identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit)";
+identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit|arm_smmu_atc_inv_(master|domain)$|arm_smmu_uapi_(issue|flush|install|inv_(guests_)?atc(_once)?)$)";
 expression x;
-position p;
+position p != {undo.p, off.p};
 @@
 (
  f@p(...);
@@ -87,12 +115,20 @@ f << dropped.f;
 if f not in voids:
     say(p, "the result of %s is dropped" % f)
 
+// Written again with something that it is part of, as in ret = ret ?: err
+@kept@
+local idexpression r;
+position q;
+@@
+ r@q = <+... r ...+>;
+
 // Kept in a variable that is written again, or never read
 @overwritten@
-identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit)";
+identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit|arm_smmu_atc_inv_(master|domain)$|arm_smmu_uapi_(issue|flush|install|inv_(guests_)?atc(_once)?)$)";
 expression x, e;
 local idexpression r;
 position p;
+position q != kept.q;
 @@
 (
  r = f@p(...);
@@ -101,7 +137,7 @@ position p;
 )
  ... when != r
      when any
- r = e;
+ r@q = e;
 
 @script:python depends on report@
 p << overwritten.p;
@@ -110,7 +146,7 @@ f << overwritten.f;
 say(p, "the result of %s is overwritten unread" % f)
 
 @unread@
-identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit)";
+identifier f =~ "^(?!trace_).*(invalidat|qi_submit_sync|cmd_with_sync|batch_submit|arm_smmu_atc_inv_(master|domain)$|arm_smmu_uapi_(issue|flush|install|inv_(guests_)?atc(_once)?)$)";
 expression x;
 constant c;
 local idexpression r;

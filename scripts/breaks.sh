@@ -3,11 +3,12 @@
 # checks/breaks in them, switched on one at a time, and run the tests that should
 # fail then (and pass before).
 #
-#   scripts/breaks.sh
+#   scripts/breaks.sh [results]
 #
 # ARCH=arm64: those of the SMMUv3's driver; HW=vtd: of VT-d's; else all others.
 # BREAK=EXPRESSION: only entries whose file's name or title matches. Results:
-# build/log/breaks-ARCH[-vtd]/seen, one line per entry.
+# build/log/breaks-ARCH[-vtd]/seen, one line per entry. Ends with their sum, or with the
+# argument results, for scripts/check.sh to add up, as one result (lib.sh: result).
 . "$(dirname "$0")/lib.sh"
 
 export ARCH=${ARCH:-x86_64} HW=${HW:-}
@@ -30,6 +31,8 @@ if [ "$ARCH" = arm64 ]; then
 	export RUNNER=qemu-aarch64
 fi
 "$TOP/scripts/tree.sh"
+rounds=$(LIST=$TOP/checks/breaks SRC=$TREE $breaks rounds)
+[ -n "$rounds" ] || die "BREAK=$BREAK: no such deliberate error for $name in checks/breaks"
 "$TOP/scripts/selftests.sh" "$ARCH"
 "$TOP/scripts/initramfs.sh" "$ARCH"
 [ "$HW" != vtd ] || "$TOP/scripts/qemu.sh"
@@ -131,5 +134,10 @@ done 3<"$dir/rounds"
 awk -F '\t' '$2 != "seen" { printf "! %s: %s: %s %s\n", $2, $3, $4, $5 }' "$dir/seen"
 total=$(find "$dir" -name 'runs-*' ! -name '*.*' -exec cat {} + | cut -d' ' -f1 | sort -u | wc -l)
 seen=$(awk -F '\t' '$2 == "seen"' "$dir/seen" | wc -l)
-result "$seen" $((total - seen)) 0 "breaks that the tests have noticed"
-[ "$seen" = "$total" ]
+result "$seen" $((total - seen)) 0 "breaks that the tests have noticed" >"$dir/summary"
+if [ "${1:-}" = results ]; then
+	cat "$dir/summary"
+	[ "$seen" = "$total" ]
+else
+	"$TOP/scripts/total.sh" "$dir/summary"
+fi

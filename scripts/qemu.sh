@@ -112,6 +112,11 @@ git_tree()
 	local p
 
 	git -C "$Q/src" init -q
+	# A bare machine does not say who commits.
+	for p in name email; do
+		git -C "$Q/src" config "user.$p" >/dev/null ||
+			git -C "$Q/src" config "user.$p" nobody
+	done
 	git -C "$Q/src" add -A -f
 	git -C "$Q/src" commit -q -m "pristine"
 	git -C "$Q/src" tag base

@@ -34,14 +34,20 @@ if [ "$HW" = vtd ]; then
 fi
 step "guest: the demonstration on $HW (QEMU, $ACCEL)"
 dir=$LOGS/guest-$name-demo
-# Nothing of an earlier run is this one's page.
-rm -rf "$dir"
-LIMIT=${LIMIT:-300} "$TOP/scripts/guest.sh" "$ARCH" normal demo "hw=$HW" >"$LOGS/demo.log" 2>&1 || true
-# The page itself, without the marks around it.
-sed -n '/^@@ begin demo/,/^@@ end demo/{/^@@/!p}' "$dir/results" 2>/dev/null | tr -d '\r' || true
-status=$(sed -n 's/^@@ end demo //p' "$dir/results" 2>/dev/null) || true
-if [ "$status" != 0 ] || [ -s "$dir/complaints" ]; then
-	grep '!' "$LOGS/demo.log" >&2 || tail -n 3 "$LOGS/demo.log" >&2
+log=$LOGS/demo.log
+# Nothing of an earlier run is this one's page, and nothing of this one is another's.
+only_one "$LOGS/demo.lock"
+(only_one "$dir.lock" && rm -rf "$dir")
+rc=0
+LIMIT=${LIMIT:-300} "$TOP/scripts/guest.sh" "$ARCH" normal demo "hw=$HW" >"$log" 2>&1 || rc=$?
+if [ ! -e "$dir/console" ]; then
+	why=$(sed -n 's/^error: //p' "$log" | head -n 1)
+	die "${why:-no guest was started}" "$log"
+fi
+# The page itself, without the marks around it and without its result.
+sed -nE '/^@@ begin demo/,/^@@ end demo/{/^(@@|(not )?ok [0-9])/!p}' "$dir/results" | tr -d '\r'
+if [ $rc != 0 ]; then
+	sed -n 's/^ *! /    /p' "$log" >&2
 	die "the demonstration did not come out as it must" "$dir/console"
 fi
 say "done in $(elapsed); logs: $dir"

@@ -7,7 +7,7 @@
 ARCH=${ARCH:-x86_64}
 VARIANT=${VARIANT:-normal}
 test=${1:-}
-case $test in *_vtd) HW=vtd ;; esac
+case $test in *_vtd | *_vtd_*) HW=vtd ;; esac
 export HW=${HW:-}
 
 "$TOP/scripts/packages.sh" tree "$ARCH"
