@@ -216,7 +216,8 @@ originals()
 
 	shift 2
 	files=$({
-		sed -n 's|^--- a/\([^\t ]*\).*|\1|p' "$PATCHES"/*.patch
+		sed -n 's|^--- a/\([^\t ]*\).*|\1|p' "$PATCHES"/*.patch \
+			"$PATCHES"/older/*.patch
 		printf '%s\n' "$@"
 	} | sed '/^$/d' | sort -u)
 	mkdir -p "$dir"
