@@ -205,7 +205,8 @@ check_build()
 	fi
 	unchecked "$a" "$log" >"$log.unchecked"
 	verdict "sparse has seen every driver file of ours, $a" "$log.unchecked"
-	messages "$log" | grep -F -f <(touched) >"$log.new" || true
+	{ messages "$log" | grep -F -f <(touched); messages "$log" | grep -E "^(${DIRS// /|})"; } |
+		sort -u >"$log.new" || true
 	files=$(sed -nE 's/^([^: ]+\.[ch]):.*/\1/p' "$log.new" | sort -u)
 	: >"$log.old"
 	if [ -n "$files" ]; then
