@@ -968,64 +968,7 @@ static void sleep_ms(unsigned int ms)
 	nanosleep(&ts, NULL);
 }
 
-/* A call in a thread of its own, for one that waits for another */
-struct call_thread {
-	pthread_t thread;
-	struct scope scope;
-	enum nesting_op op;
-	void *payload;
-	size_t size;
-	int err;
-	bool done;
-};
-
-static void *call_thread_fn(void *arg)
-{
-	struct call_thread *call = arg;
-
-	call->err = nesting_call(call->scope, call->op, call->payload,
-				 call->size) ? errno : 0;
-	__atomic_store_n(&call->done, true, __ATOMIC_RELEASE);
-	return NULL;
-}
-
-static int call_start(struct call_thread *call, struct scope scope,
-		      enum nesting_op op, void *payload, size_t size)
-{
-	*call = (struct call_thread) {
-		.scope = scope,
-		.op = op,
-		.payload = payload,
-		.size = size,
-	};
-	return pthread_create(&call->thread, NULL, call_thread_fn, call);
-}
-
-/* Whether it has come back, now or soon */
-static bool call_is_back(struct call_thread *call, int ms)
-{
-	while (!__atomic_load_n(&call->done, __ATOMIC_ACQUIRE) && ms-- > 0)
-		sleep_ms(1);
-	return __atomic_load_n(&call->done, __ATOMIC_ACQUIRE);
-}
-
-/* Its error, 0 for none */
-static int call_end(struct call_thread *call)
-{
-	return pthread_join(call->thread, NULL) ? -1 : call->err;
-}
-
-/* The bind that MOCK_INJECT_BIND_HELD holds is in force */
-static bool bind_is_held(int dev)
-{
-	int ms = WAIT_MS;
-
-	while (mock_stats(dev).bonds != 1 && ms-- > 0)
-		sleep_ms(1);
-	return mock_stats(dev).bonds == 1;
-}
-
-/* Something else that goes on beside such a call */
+/* What goes on in a thread of its own, beside the test */
 struct beside {
 	pthread_t thread;
 	int (*fn)(void *arg);
@@ -1060,6 +1003,54 @@ static bool beside_is_done(struct beside *beside, int ms)
 static int beside_end(struct beside *beside)
 {
 	return pthread_join(beside->thread, NULL) ? -1 : beside->ret;
+}
+
+/* A call that may have to wait for another */
+struct call_thread {
+	struct beside beside;
+	struct scope scope;
+	enum nesting_op op;
+	void *payload;
+	size_t size;
+};
+
+static int call_fn(void *arg)
+{
+	struct call_thread *call = arg;
+
+	return nesting_call(call->scope, call->op, call->payload, call->size) ?
+	       errno : 0;
+}
+
+static int call_start(struct call_thread *call, struct scope scope,
+		      enum nesting_op op, void *payload, size_t size)
+{
+	call->scope = scope;
+	call->op = op;
+	call->payload = payload;
+	call->size = size;
+	return beside_start(&call->beside, call_fn, call);
+}
+
+static bool call_is_back(struct call_thread *call, int ms)
+{
+	return beside_is_done(&call->beside, ms);
+}
+
+/* Its error, 0 for none */
+static int call_end(struct call_thread *call)
+{
+	return beside_end(&call->beside);
+}
+
+/* The bind that MOCK_INJECT_BIND_HELD holds is in force */
+static bool bind_is_held(int dev)
+{
+	int ms = WAIT_MS;
+
+	while (mock_stats(dev).bonds != 1 && ms-- > 0)
+		sleep_ms(1);
+	return mock_stats(dev).bonds == 1;
 }
 
 /* Another container, with device 2 */

@@ -295,8 +295,8 @@ TEST_F(vtd_fault, nobody_answers)
 	EXPECT_EQ(TESTDEV_INVALID, testdev_end(dev, 0));
 }
 
-/* Let the interrupts by which IOMMUs tell of page requests come to CPU 0 */
-static int prq_to_cpu0(void)
+/* To which CPUs IOMMUs tell of page requests: a mask as in /proc/irq */
+static int set_prq_cpus(const char *mask)
 {
 	char line[512], path[64];
 	int fd, done = 0, rc = 0;
@@ -311,7 +311,7 @@ static int prq_to_cpu0(void)
 		snprintf(path, sizeof(path), "/proc/irq/%d/smp_affinity",
 			 atoi(line));
 		fd = open(path, O_WRONLY);
-		if (fd < 0 || write(fd, "1", 1) != 1)
+		if (fd < 0 || write(fd, mask, strlen(mask)) < 0)
 			rc = -errno;
 		close_fd(&fd);
 		done++;
@@ -345,9 +345,14 @@ static int set_urgent(bool urgent)
 TEST_F(vtd_fault, drained)
 {
 	struct testdev *dev = self->req.dev;
+	char all_cpus[256] = "";
 	unsigned int round, c;
+	int fd;
 
-	ASSERT_EQ(0, prq_to_cpu0());
+	fd = open("/proc/irq/default_smp_affinity", O_RDONLY);
+	ASSERT_LT(0, read(fd, all_cpus, sizeof(all_cpus) - 1));
+	close_fd(&fd);
+	ASSERT_EQ(0, set_prq_cpus("1"));
 	for (round = 0; round < 10; round++) {
 		/* The thread goes to its CPU when it runs there next */
 		test_waits(0, self->req.flags, VA_UNMAPPED, 8);
@@ -370,6 +375,7 @@ TEST_F(vtd_fault, drained)
 		self->prq_flags &= ~IOMMU_FAULT_PAGE_REQUEST_GPASID;
 		self->resp_flags = 0;
 	}
+	EXPECT_EQ(0, set_prq_cpus(all_cpus));
 	test_reaches(self->req, VA, self->g.page[0]);
 }
 
