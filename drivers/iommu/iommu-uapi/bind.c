@@ -223,24 +223,27 @@ void iommu_uapi_unbind_pasid(struct iommu_uapi_ctx *ctx, ioasid_t pasid)
 }
 
 /*
- * What both kinds of bind ask of a device
- *
  * A neighbour may still join the group later. Then nothing more is bound, and a
  * bond in place goes on to name the device that was alone, until it is unbound or
  * that device is gone.
  */
+static int check_alone(struct iommu_uapi_dev *udev)
+{
+	if (iommu_uapi_dev_is_alone(udev))
+		return 0;
+	dev_info_ratelimited(udev->dev,
+			     "shares its IOMMU group, cannot bind guest tables\n");
+	return -EPERM;
+}
+
+/* What both kinds of bind ask of a device */
 static int check_device(struct iommu_uapi_dev *udev, u32 feature)
 {
 	if (udev->gone)
 		return -ENODEV;
 	if (!udev->ops || !(udev->info.features & feature))
 		return -EOPNOTSUPP;
-	if (!iommu_uapi_dev_is_alone(udev)) {
-		dev_info_ratelimited(udev->dev,
-				     "shares its IOMMU group, cannot bind guest tables\n");
-		return -EPERM;
-	}
-	return 0;
+	return check_alone(udev);
 }
 
 static int bind_pgtbl_locked(struct iommu_uapi_dev *udev,
@@ -278,7 +281,11 @@ static int bind_pgtbl_locked(struct iommu_uapi_dev *udev,
 	}
 
 	trace_iommu_uapi_bind_pgtbl(bond, data);
-	return 0;
+	/* Who has joined the group meanwhile may have been given it, too. */
+	ret = check_alone(udev);
+	if (ret)
+		unbind(bond);
+	return ret;
 
 err_erase:
 	bond_erase(bond);

@@ -71,6 +71,14 @@ static int invalidate_bond(struct iommu_uapi_bond *bond,
 	lockdep_assert_held(&bond->udev->lock);
 
 	ret = bond->udev->ops->invalidate(bond, inv);
+	/*
+	 * Who has joined the group is given its domain, and what that one has
+	 * cached has not been asked for. If it is not seen here, it has yet to be
+	 * given the domain, and will find the tables as the guest has changed them.
+	 */
+	if (!ret && bond->domain && bond->pasid == IOMMU_NO_PASID &&
+	    !iommu_uapi_dev_is_alone(bond->udev))
+		ret = -EIO;
 	trace_iommu_uapi_invalidate(bond, inv, ret);
 	return ret;
 }
@@ -192,7 +200,8 @@ static int invalidate_all(struct iommu_uapi_ctx *ctx,
  *   bound and @inv names none of them
  * * -EOPNOTSUPP: a device with bindings has no invalidation
  * * -ENODEV: @dev is not, or no longer, in @ctx
- * * -ETIMEDOUT, -EIO: the hardware has not confirmed it
+ * * -ETIMEDOUT, -EIO: the hardware has not confirmed it, or a device that has
+ *   joined the group since the bind may have cached it
  */
 int iommu_uapi_invalidate(struct iommu_uapi_ctx *ctx, struct device *dev,
 			  const struct iommu_cache_invalidate_info *inv)

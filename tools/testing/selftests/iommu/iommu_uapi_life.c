@@ -627,6 +627,84 @@ TEST_F(neighbour, first_device_goes)
 					     &value));
 }
 
+/*
+ * What the first device's requests without PASID are translated by, the second
+ * one's are, too: nothing is invalidated as long as that one may have it cached.
+ */
+TEST_F(neighbour, invalidation)
+{
+	struct iommu_cache_invalidate_info inv[2];
+	struct scope scope[2];
+	__u64 page[2], value, first = fresh_value(), second = fresh_value();
+	__u32 pasid;
+	int i, j;
+
+	for (i = 0; i < 2; i++)
+		page[i] = guest_page(&self->vmm);
+	guest_map(&self->pt, VA_A, page[0]);
+	guest_write(&self->vmm, page[0], first);
+	guest_write(&self->vmm, page[1], second);
+	scope[0] = container_scope(&self->vmm);
+	scope[1] = device_scope(&self->vmm, 3);
+	ASSERT_DONE(_test_cmd_pasid_alloc(self->vmm.container, 1, 100, &pasid));
+	test_cmd_bind(scope[0], &self->pt, pasid);
+	test_cmd_bind(scope[0], &self->pt, NO_PASID);
+	inv[0] = inv_domain(IOMMU_CACHE_INV_TYPE_IOTLB);
+	inv[1] = inv_addr(IOMMU_CACHE_INV_TYPE_IOTLB, NO_PASID, VA_A, SZ_4K, 1);
+
+	ASSERT_EQ(0, param_set(PLUGGED, ALL_PLUGGED));
+	self->vmm.dev[4] = mock_open_device(self->vmm.group[3], 4);
+	ASSERT_LE(0, self->vmm.dev[4]);
+	EXPECT_EQ(MOCK_DMA_OK, mock_dma_read(self->vmm.dev[4], 0, NO_PASID, VA_A,
+					     &value));
+	EXPECT_EQ(first, value);
+	guest_map(&self->pt, VA_A, page[1]);
+	for (i = 0; i < 2; i++) {
+		for (j = 0; j < 2; j++)
+			test_err_inv(EIO, scope[i], inv[j]);
+		/* PASIDs are the first one's alone */
+		test_cmd_inv(scope[i], inv_addr(IOMMU_CACHE_INV_TYPE_IOTLB, pasid,
+						VA_A, SZ_4K, 1));
+	}
+	EXPECT_EQ(MOCK_DMA_OK, mock_dma_read(self->vmm.dev[4], 0, NO_PASID, VA_A,
+					     &value));
+	EXPECT_EQ(first, value);
+
+	close_fd(&self->vmm.dev[4]);
+	ASSERT_EQ(0, param_set(PLUGGED, ALL_PLUGGED & ~(1 << 4)));
+	for (i = 0; i < 2; i++)
+		for (j = 0; j < 2; j++)
+			test_cmd_inv(scope[i], inv[j]);
+	EXPECT_EQ(MOCK_DMA_OK, mock_dma_read(self->vmm.dev[3], 0, NO_PASID, VA_A,
+					     &value));
+	EXPECT_EQ(second, value);
+}
+
+/* It is a neighbour before the bind is done: there is none then. */
+TEST_F(neighbour, joins_beside_bind)
+{
+	struct iommu_gpasid_bind_data data;
+	struct call_thread bind;
+	__u64 value;
+	__u32 pasid;
+
+	guest_map(&self->pt, VA_A, guest_page(&self->vmm));
+	ASSERT_DONE(_test_cmd_pasid_alloc(self->vmm.container, 1, 100, &pasid));
+	data = bind_data(&self->pt, pasid);
+	ASSERT_DONE(_test_cmd_inject(self->vmm.dev[3], 0, MOCK_INJECT_BIND_HELD,
+				     1));
+	ASSERT_EQ(0, call_start(&bind, device_scope(&self->vmm, 3),
+				OP_BIND_PGTBL, &data, sizeof(data)));
+	EXPECT_TRUE(bind_is_held(self->vmm.dev[3]));
+	EXPECT_EQ(0, param_set(PLUGGED, ALL_PLUGGED));
+	EXPECT_EQ(0, _test_cmd_inject(self->vmm.dev[3], 0, MOCK_INJECT_BIND_HELD,
+				      0));
+	EXPECT_EQ(EPERM, call_end(&bind));
+	test_err_unbind(ENOENT, container_scope(&self->vmm), pasid);
+	EXPECT_EQ(MOCK_DMA_BLOCKED, mock_dma_read(self->vmm.dev[3], 0, pasid,
+						  VA_A, &value));
+}
+
 static int first_device_goes(void *arg)
 {
 	return param_set(PLUGGED, ALL_PLUGGED & ~(1 << 3));
