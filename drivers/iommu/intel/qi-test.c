@@ -2,7 +2,8 @@
 /*
  * KUnit tests of the invalidation queue: errors of the hardware, by whom they are
  * caused and who is told; and of what goes through it on behalf of one device:
- * the drain of its page requests, and flushes of its TLB. The hardware is a thread
+ * the drain of its page requests, flushes of its TLB, and the end of a binding. The
+ * hardware is a thread
  * that fetches descriptors from the queue of a made-up unit, whose registers are
  * memory.
  */
@@ -15,6 +16,8 @@
 #include <linux/pci.h>
 
 #include "iommu.h"
+#include "pasid.h"
+#include "../iommu-pages.h"
 
 /* Requester IDs: one that answers, one that does not, one of another submitter */
 #define ALIVE	0x0108
@@ -64,6 +67,7 @@ struct fake_hw {
 	struct pci_dev *pdev;
 	struct pci_bus bus;
 	u16 ats_ctrl;
+	unsigned int deaf;	/* to so many writes of its ATS register */
 
 	struct iopf_queue *iopf_queue;
 	struct drain drains[MAX_DRAINS];
@@ -164,6 +168,7 @@ static void fetch(struct fake_hw *hw)
 	switch (desc.qw0 & 15) {
 	case 2:	/* IOTLB */
 	case 6:	/* IOTLB, by PASID */
+	case 7:	/* PASID cache */
 		break;
 	case 3:	/* Device TLB */
 	case 8:	/* Device TLB, by PASID: its ID is in other bits */
@@ -256,7 +261,9 @@ static int fake_write(struct pci_bus *bus, unsigned int devfn, int where,
 {
 	struct fake_hw *hw = container_of(bus, struct fake_hw, bus);
 
-	if (where == ATS_CAP + PCI_ATS_CTRL)
+	if (where == ATS_CAP + PCI_ATS_CTRL && hw->deaf)
+		hw->deaf--;
+	else if (where == ATS_CAP + PCI_ATS_CTRL)
 		hw->ats_ctrl = val;
 	return PCIBIOS_SUCCESSFUL;
 }
@@ -756,6 +763,110 @@ static void test_flush_all_of_pasid(struct kunit *test)
 	expect_usable(test);
 }
 
+/* Something translates the requests with PASID. */
+static void add_entry(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct pasid_dir_entry *dir;
+	struct pasid_entry *entries;
+
+	add_device(test);
+	spin_lock_init(&hw->iommu.lock);
+	hw->iommu.gcmd = DMA_GCMD_TE;
+	hw->iommu.node = NUMA_NO_NODE;
+	KUNIT_ASSERT_EQ(test, intel_pasid_alloc_table(&hw->pdev->dev), 0);
+	entries = iommu_alloc_page(GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, entries);
+	/* Present, pass-through */
+	entries[PASID].val[0] = 1 | 4 << 6;
+	dir = hw->info.pasid_table->table;
+	dir[0].val = virt_to_phys(entries) | 1;
+}
+
+static void tear_down(struct fake_hw *hw)
+{
+	hw_begin(hw);
+	intel_pasid_tear_down_entry(&hw->iommu, &hw->pdev->dev, PASID, false);
+	hw_end(hw);
+}
+
+/* The ATS that a teardown takes away comes back with a reset, and is not missed then. */
+static void test_teardown(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+
+	add_entry(test);
+	tear_down(hw);
+	KUNIT_EXPECT_EQ(test, hw->timeouts, 1);
+	KUNIT_EXPECT_FALSE(test, hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
+	KUNIT_EXPECT_TRUE(test, dev_tlb_is_off(&hw->info));
+	/* By this the PCI core knows what it has to restore, or knew just before */
+	KUNIT_EXPECT_TRUE(test, hw->pdev->ats_enabled);
+	hw->ats_ctrl |= PCI_ATS_CTRL_ENABLE;
+	KUNIT_EXPECT_FALSE(test, dev_tlb_is_off(&hw->info));
+	expect_usable(test);
+}
+
+/* A device that neither answers nor lets go of ATS is not left with what it has. */
+static void test_teardown_again(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+
+	add_entry(test);
+	hw->deaf = 1;
+	tear_down(hw);
+	KUNIT_EXPECT_FALSE(test, hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
+	KUNIT_EXPECT_TRUE(test, dev_tlb_is_off(&hw->info));
+	expect_usable(test);
+}
+
+static unsigned int nr_tags(const struct dmar_domain *domain,
+			    enum cache_tag_type type)
+{
+	struct cache_tag *tag;
+	unsigned int n = 0;
+
+	list_for_each_entry(tag, &domain->cache_tags, node)
+		n += tag->type == type;
+	return n;
+}
+
+/* What is bound while ATS is off has something to invalidate when it is on again. */
+static void test_tags_without_ats(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct iommu_domain_info did = { .did = 1 };
+	struct dmar_domain *domains, *nested;
+	unsigned int i;
+
+	add_device(test);
+	hw->info.ats_supported = 1;
+	hw->info.ats_enabled = 0;
+	domains = kunit_kcalloc(test, 2, sizeof(*domains), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, domains);
+	nested = &domains[1];
+	nested->domain.type = IOMMU_DOMAIN_NESTED;
+	nested->s2_domain = &domains[0];
+	for (i = 0; i < 2; i++) {
+		spin_lock_init(&domains[i].cache_lock);
+		INIT_LIST_HEAD(&domains[i].cache_tags);
+	}
+	xa_init(&nested->iommu_array);
+	KUNIT_ASSERT_FALSE(test, xa_err(xa_store(&nested->iommu_array, 0, &did,
+						 GFP_KERNEL)));
+
+	KUNIT_EXPECT_EQ(test, cache_tag_assign_domain(nested, &hw->pdev->dev,
+						      PASID), 0);
+	KUNIT_EXPECT_EQ(test, nr_tags(nested, CACHE_TAG_DEVTLB), 1);
+	KUNIT_EXPECT_EQ(test, nr_tags(&domains[0], CACHE_TAG_NESTING_DEVTLB), 1);
+	cache_tag_unassign_domain(nested, &hw->pdev->dev, PASID);
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_TRUE(test, list_empty(&domains[i].cache_tags));
+		kfree(domains[i].qi_batch);
+	}
+	xa_destroy(&nested->iommu_array);
+}
+
 /* A unit that cannot nest does not take what tables are to be nested on. */
 static void test_nest_parent(struct kunit *test)
 {
@@ -817,6 +928,8 @@ static void qi_test_exit(struct kunit *test)
 	if (!hw || IS_ERR_OR_NULL(hw->thread))
 		return;
 	end_drains(hw);
+	if (hw->pdev)
+		intel_pasid_free_table(&hw->pdev->dev);
 	kthread_stop(hw->thread);
 	iopf_queue_free(hw->iopf_queue);
 }
@@ -836,6 +949,9 @@ static struct kunit_case qi_test_cases[] = {
 	KUNIT_CASE(test_two_drains),
 	KUNIT_CASE(test_drain_without_pasid),
 	KUNIT_CASE(test_flush_all_of_pasid),
+	KUNIT_CASE(test_teardown),
+	KUNIT_CASE(test_teardown_again),
+	KUNIT_CASE(test_tags_without_ats),
 	KUNIT_CASE(test_nest_parent),
 	{}
 };

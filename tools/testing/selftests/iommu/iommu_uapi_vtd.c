@@ -1835,6 +1835,14 @@ TEST_F_TIMEOUT(vtd_late, unmap, 120)
 	test_stopped(untranslated, VA, self->g.page[0]);
 }
 
+static int guest_reset(struct guest *g, int n)
+{
+	if (ioctl(g->vmm.dev[n], VFIO_DEVICE_RESET))
+		return -1;
+	testdev_stop(&g->dev[n]);
+	return testdev_start(&g->dev[n], g->vmm.dev[n]);
+}
+
 /* A reset brings ATS back: then there is something to invalidate again. */
 TEST_F_TIMEOUT(vtd_late, reset, 120)
 {
@@ -1847,9 +1855,7 @@ TEST_F_TIMEOUT(vtd_late, reset, 120)
 	test_no_dev_tlb(self->req, VA, self->g.page[0]);
 	ASSERT_DONE(vmm_map_ram(&self->g.vmm));
 
-	ASSERT_EQ(0, ioctl(self->g.vmm.dev[0], VFIO_DEVICE_RESET));
-	testdev_stop(dev);
-	ASSERT_EQ(0, testdev_start(dev, self->g.vmm.dev[0]));
+	ASSERT_DONE(guest_reset(&self->g, 0));
 	EXPECT_EQ(0, testdev_read(dev, TESTDEV_INV_IGNORE));
 	test_reaches(self->req, VA, self->g.page[0]);
 	ASSERT_DONE(vmm_unmap_ram(&self->g.vmm));
@@ -1879,8 +1885,10 @@ TEST_F_TIMEOUT(vtd_two, bound_in_between, 120)
 	testdev_write(dev, TESTDEV_INV_IGNORE, 0);
 
 	test_cmd_bind(DEVICE, &self->g.pt, other[1]);
-	/* Its requests without PASID get a new domain, and the device ATS */
+	/* Nor does a new domain of the requests without PASID bring it back */
 	test_cmd_bind(DEVICE, &self->g.pt, NO_PASID);
+	test_no_dev_tlb(with_pasid(self->req[0], other[1]), VA, self->g.page[0]);
+	ASSERT_DONE(guest_reset(&self->g, 0));
 	for (i = 0; i < 2; i++) {
 		struct requester req = with_pasid(self->req[0], other[i]);
 
