@@ -15,7 +15,7 @@
 #include <linux/kthread.h>
 #include <linux/pci.h>
 
-#include "iommu.h"
+#include "uapi.h"
 #include "pasid.h"
 #include "../iommu-pages.h"
 
@@ -68,6 +68,8 @@ struct fake_hw {
 	struct pci_bus bus;
 	u16 ats_ctrl;
 	unsigned int deaf;	/* to so many writes of its ATS register */
+	bool gone;		/* with nothing that would tell so */
+	struct iommu_uapi_bond bond;
 
 	struct iopf_queue *iopf_queue;
 	struct drain drains[MAX_DRAINS];
@@ -92,7 +94,8 @@ static unsigned int next(unsigned int index, unsigned int n)
 /* Without ATS it has no TLB, and answers. */
 static bool is_dead(struct fake_hw *hw, u16 sid)
 {
-	return sid == DEAD && hw->ats_ctrl & PCI_ATS_CTRL_ENABLE;
+	return sid == DEAD &&
+	       (hw->gone || hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
 }
 
 static void time_out(struct fake_hw *hw, unsigned int head, u16 sid)
@@ -251,7 +254,8 @@ static int fake_read(struct pci_bus *bus, unsigned int devfn, int where,
 {
 	struct fake_hw *hw = container_of(bus, struct fake_hw, bus);
 
-	*val = where == PCI_VENDOR_ID ? 0x11ea1234 :
+	*val = hw->gone ? ~0 :
+	       where == PCI_VENDOR_ID ? 0x11ea1234 :
 	       where == ATS_CAP + PCI_ATS_CTRL ? hw->ats_ctrl : 0;
 	return PCIBIOS_SUCCESSFUL;
 }
@@ -261,6 +265,8 @@ static int fake_write(struct pci_bus *bus, unsigned int devfn, int where,
 {
 	struct fake_hw *hw = container_of(bus, struct fake_hw, bus);
 
+	if (hw->gone)
+		return PCIBIOS_SUCCESSFUL;
 	if (where == ATS_CAP + PCI_ATS_CTRL && hw->deaf)
 		hw->deaf--;
 	else if (where == ATS_CAP + PCI_ATS_CTRL)
@@ -820,6 +826,69 @@ static void test_teardown_again(struct kunit *test)
 	expect_usable(test);
 }
 
+static void no_fault_work(struct work_struct *work)
+{
+}
+
+/* A guest has a table for the requests with PASID. */
+static void add_bond(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+
+	add_device(test);
+	hw->iommu.gcmd = DMA_GCMD_TE;
+	/* None */
+	hw->iommu.irq = INT_MAX;
+	raw_spin_lock_init(&hw->iommu.register_lock);
+	mutex_init(&hw->iommu.iopf_lock);
+	INIT_WORK(&hw->iommu.fault_work, no_fault_work);
+	hw->bond.dev = &hw->pdev->dev;
+	hw->bond.pasid = PASID;
+	KUNIT_ASSERT_NOT_NULL(test, intel_uapi_add_bond(&hw->bond));
+}
+
+/* The guest's invalidation of all that the device has cached */
+static int invalidate(struct fake_hw *hw)
+{
+	const struct iommu_cache_invalidate_info inv = {
+		.cache = IOMMU_CACHE_INV_TYPE_DEV_IOTLB,
+		.granularity = IOMMU_INV_GRANU_PASID,
+	};
+	int ret;
+
+	hw_begin(hw);
+	ret = intel_uapi_ops.invalidate(&hw->bond, &inv);
+	hw_end(hw);
+	return ret;
+}
+
+/* A device that is gone is asked once. That it has nothing cached nobody knows. */
+static void test_vanished(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	int i;
+
+	add_bond(test);
+	hw->gone = true;
+	KUNIT_EXPECT_EQ(test, invalidate(hw), -ETIMEDOUT);
+	for (i = 0; i < 20; i++)
+		KUNIT_EXPECT_EQ(test, invalidate(hw), -EIO);
+	KUNIT_EXPECT_EQ(test, hw->timeouts, 1);
+
+	/* Who cannot fail can do no more, */
+	KUNIT_EXPECT_TRUE(test, qi_kill_ats(&hw->info));
+	KUNIT_EXPECT_TRUE(test, dev_tlb_is_off(&hw->info));
+	KUNIT_EXPECT_EQ(test, invalidate(hw), -EIO);
+	/* and if it comes back, it is after a reset. */
+	hw->gone = false;
+	hw->ats_ctrl = 0;
+	KUNIT_EXPECT_TRUE(test, dev_tlb_is_off(&hw->info));
+	KUNIT_EXPECT_EQ(test, invalidate(hw), 0);
+	hw->ats_ctrl = PCI_ATS_CTRL_ENABLE;
+	KUNIT_EXPECT_FALSE(test, dev_tlb_is_off(&hw->info));
+	expect_usable(test);
+}
+
 static unsigned int nr_tags(const struct dmar_domain *domain,
 			    enum cache_tag_type type)
 {
@@ -928,6 +997,8 @@ static void qi_test_exit(struct kunit *test)
 	if (!hw || IS_ERR_OR_NULL(hw->thread))
 		return;
 	end_drains(hw);
+	if (hw->bond.priv)
+		intel_uapi_remove_bond(&hw->bond);
 	if (hw->pdev)
 		intel_pasid_free_table(&hw->pdev->dev);
 	kthread_stop(hw->thread);
@@ -951,6 +1022,7 @@ static struct kunit_case qi_test_cases[] = {
 	KUNIT_CASE(test_flush_all_of_pasid),
 	KUNIT_CASE(test_teardown),
 	KUNIT_CASE(test_teardown_again),
+	KUNIT_CASE(test_vanished),
 	KUNIT_CASE(test_tags_without_ats),
 	KUNIT_CASE(test_nest_parent),
 	{}

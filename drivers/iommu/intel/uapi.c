@@ -421,6 +421,16 @@ static unsigned int intel_uapi_count_waits(const struct qi_desc *descs,
 	return waits;
 }
 
+/* Asks a device only if there is reason to: on a bus that is broken, that takes time. */
+static bool intel_uapi_is_gone(struct device_domain_info *info)
+{
+	struct pci_dev *pdev = to_pci_dev(info->dev);
+
+	if (!atomic_read(&info->inv_timeouts) && !READ_ONCE(info->ats_dead))
+		return pci_dev_is_disconnected(pdev);
+	return !pci_device_is_present(pdev);
+}
+
 static int intel_uapi_invalidate(struct iommu_uapi_bond *bond,
 				 const struct iommu_cache_invalidate_info *inv)
 {
@@ -447,8 +457,7 @@ static int intel_uapi_invalidate(struct iommu_uapi_bond *bond,
 		return -EIO;
 
 	/* Spares everybody the time-out */
-	if (target.ats && dev_tlb &&
-	    pci_dev_is_disconnected(to_pci_dev(bond->dev)))
+	if (dev_tlb && info->ats_enabled && intel_uapi_is_gone(info))
 		return -EIO;
 
 again:
@@ -629,7 +638,8 @@ static void intel_uapi_drain_faults(struct intel_iommu *iommu)
 	mutex_unlock(&intel_uapi_drain_lock);
 }
 
-static struct intel_uapi_bond *intel_uapi_add_bond(struct iommu_uapi_bond *bond)
+VISIBLE_IF_KUNIT
+struct intel_uapi_bond *intel_uapi_add_bond(struct iommu_uapi_bond *bond)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(bond->dev);
 	struct intel_uapi_bond *ib;
@@ -657,7 +667,8 @@ static struct intel_uapi_bond *intel_uapi_add_bond(struct iommu_uapi_bond *bond)
 }
 
 /* The hardware does not know the bond any more, and soon nobody will. */
-static void intel_uapi_remove_bond(struct iommu_uapi_bond *bond)
+VISIBLE_IF_KUNIT
+void intel_uapi_remove_bond(struct iommu_uapi_bond *bond)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(bond->dev);
 	struct intel_uapi_bond *ib = bond->priv;

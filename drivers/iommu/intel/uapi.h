@@ -54,6 +54,8 @@ unsigned int intel_uapi_make_descs(struct qi_desc *descs,
 				   const struct iommu_cache_invalidate_info *inv);
 bool intel_uapi_decode_fault(u64 lo, u64 hi,
 			     struct iommu_fault_unrecoverable *event);
+struct intel_uapi_bond *intel_uapi_add_bond(struct iommu_uapi_bond *bond);
+void intel_uapi_remove_bond(struct iommu_uapi_bond *bond);
 #endif
 
 #endif /* _INTEL_UAPI_H */
