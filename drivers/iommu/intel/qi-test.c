@@ -69,6 +69,7 @@ struct fake_hw {
 	u16 ats_ctrl;
 	unsigned int deaf;	/* to so many writes of its ATS register */
 	bool gone;		/* with nothing that would tell so */
+	bool answers;		/* for once */
 	struct iommu_uapi_bond bond;
 
 	struct iopf_queue *iopf_queue;
@@ -94,7 +95,7 @@ static unsigned int next(unsigned int index, unsigned int n)
 /* Without ATS it has no TLB, and answers. */
 static bool is_dead(struct fake_hw *hw, u16 sid)
 {
-	return sid == DEAD &&
+	return sid == DEAD && !hw->answers &&
 	       (hw->gone || hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
 }
 
@@ -889,6 +890,55 @@ static void test_vanished(struct kunit *test)
 	expect_usable(test);
 }
 
+/* How often the device may not answer before it loses ATS */
+static int nr_timeouts(struct fake_hw *hw)
+{
+	int n = 0;
+
+	while (n < 100 && invalidate(hw))
+		n++;
+	return n;
+}
+
+/* What it answers now and then does not make up for what it does not. */
+static void test_timeouts_add_up(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	int i;
+
+	add_bond(test);
+	for (i = 0; i < 15; i++)
+		KUNIT_EXPECT_EQ(test, invalidate(hw), -ETIMEDOUT);
+	hw->answers = true;
+	KUNIT_EXPECT_EQ(test, invalidate(hw), 0);
+	hw->answers = false;
+	/* Nor does what it is not asked, as it is without ATS until a reset */
+	hw->info.ats_dead = true;
+	hw->ats_ctrl = 0;
+	KUNIT_EXPECT_EQ(test, invalidate(hw), 0);
+	hw->ats_ctrl = PCI_ATS_CTRL_ENABLE;
+
+	KUNIT_EXPECT_EQ(test, nr_timeouts(hw), 1);
+	KUNIT_EXPECT_TRUE(test, dev_tlb_is_off(&hw->info));
+	KUNIT_EXPECT_FALSE(test, hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
+	expect_usable(test);
+}
+
+/* Time does. */
+static void test_timeouts_are_forgiven(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	int i;
+
+	add_bond(test);
+	for (i = 0; i < 15; i++)
+		KUNIT_EXPECT_EQ(test, invalidate(hw), -ETIMEDOUT);
+	hw->info.inv_since -= 3700 * HZ;
+	KUNIT_EXPECT_EQ(test, nr_timeouts(hw), 16);
+	KUNIT_EXPECT_FALSE(test, hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
+	expect_usable(test);
+}
+
 static unsigned int nr_tags(const struct dmar_domain *domain,
 			    enum cache_tag_type type)
 {
@@ -1023,6 +1073,8 @@ static struct kunit_case qi_test_cases[] = {
 	KUNIT_CASE(test_teardown),
 	KUNIT_CASE(test_teardown_again),
 	KUNIT_CASE(test_vanished),
+	KUNIT_CASE(test_timeouts_add_up),
+	KUNIT_CASE(test_timeouts_are_forgiven),
 	KUNIT_CASE(test_tags_without_ats),
 	KUNIT_CASE(test_nest_parent),
 	{}

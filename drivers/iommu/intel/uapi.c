@@ -110,10 +110,12 @@
 #define FRCD_T1		BIT_ULL(62)
 
 /*
- * How many invalidations of a device in a row may time out before it loses its TLB:
- * everybody else who uses the unit waits with each of them.
+ * How many invalidations of a device may time out within what time before it loses
+ * its TLB: everybody else who uses the unit waits with each of them. Those that it
+ * answers in between do not count, or it would have as many again for one of them.
  */
 #define INTEL_UAPI_MAX_TIMEOUTS	16
+#define INTEL_UAPI_TIMEOUTS_PER	(3600 * HZ)
 
 struct intel_uapi_bond {
 	struct hlist_node by_pasid;
@@ -431,6 +433,20 @@ static bool intel_uapi_is_gone(struct device_domain_info *info)
 	return !pci_device_is_present(pdev);
 }
 
+/*
+ * An invalidation has timed out: was it one too many? Two at once that begin to count
+ * anew may both be the first.
+ */
+static bool intel_uapi_timed_out(struct device_domain_info *info)
+{
+	if (time_after(jiffies, READ_ONCE(info->inv_since) +
+				INTEL_UAPI_TIMEOUTS_PER)) {
+		WRITE_ONCE(info->inv_since, jiffies);
+		atomic_set(&info->inv_timeouts, 0);
+	}
+	return atomic_inc_return(&info->inv_timeouts) >= INTEL_UAPI_MAX_TIMEOUTS;
+}
+
 static int intel_uapi_invalidate(struct iommu_uapi_bond *bond,
 				 const struct iommu_cache_invalidate_info *inv)
 {
@@ -471,13 +487,9 @@ again:
 	}
 
 	/* Others may have taken the time, with nothing of this device given up. */
-	if (ret == -ETIMEDOUT && intel_uapi_count_waits(descs, n) > waits) {
-		if (atomic_inc_return(&info->inv_timeouts) >= INTEL_UAPI_MAX_TIMEOUTS &&
-		    !dev_tlb_is_off(info))
-			qi_kill_ats(info);
-	} else if (!ret && dev_tlb) {
-		atomic_set(&info->inv_timeouts, 0);
-	}
+	if (ret == -ETIMEDOUT && intel_uapi_count_waits(descs, n) > waits &&
+	    intel_uapi_timed_out(info) && !dev_tlb_is_off(info))
+		qi_kill_ats(info);
 	return ret && ret != -ETIMEDOUT ? -EIO : ret;
 }
 
