@@ -7,6 +7,7 @@
  * that fetches descriptors from the queue of a made-up unit, whose registers are
  * memory.
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -35,6 +36,9 @@
 
 /* What the driver drains in this test, in a thread of its own each */
 #define MAX_DRAINS	2
+
+/* What guests have bound to the device, to PASID and those behind it */
+#define MAX_BONDS	4
 
 struct fake_hw;
 
@@ -70,7 +74,11 @@ struct fake_hw {
 	unsigned int deaf;	/* to so many writes of its ATS register */
 	bool gone;		/* with nothing that would tell so */
 	bool answers;		/* for once */
-	struct iommu_uapi_bond bond;
+	struct iommu_uapi_bond bonds[MAX_BONDS];
+
+	/* What of these has been told of faults, and what not any more */
+	unsigned int told[MAX_BONDS];
+	unsigned int nr_ending;
 
 	struct iopf_queue *iopf_queue;
 	struct drain drains[MAX_DRAINS];
@@ -831,10 +839,11 @@ static void no_fault_work(struct work_struct *work)
 {
 }
 
-/* A guest has a table for the requests with PASID. */
-static void add_bond(struct kunit *test)
+/* A guest has tables for the requests with PASID, and those behind it. */
+static void add_bonds(struct kunit *test, unsigned int nr)
 {
 	struct fake_hw *hw = test->priv;
+	unsigned int i;
 
 	add_device(test);
 	hw->iommu.gcmd = DMA_GCMD_TE;
@@ -843,9 +852,11 @@ static void add_bond(struct kunit *test)
 	raw_spin_lock_init(&hw->iommu.register_lock);
 	mutex_init(&hw->iommu.iopf_lock);
 	INIT_WORK(&hw->iommu.fault_work, no_fault_work);
-	hw->bond.dev = &hw->pdev->dev;
-	hw->bond.pasid = PASID;
-	KUNIT_ASSERT_NOT_NULL(test, intel_uapi_add_bond(&hw->bond));
+	for (i = 0; i < nr; i++) {
+		hw->bonds[i].dev = &hw->pdev->dev;
+		hw->bonds[i].pasid = PASID + i;
+		KUNIT_ASSERT_NOT_NULL(test, intel_uapi_add_bond(&hw->bonds[i]));
+	}
 }
 
 /* The guest's invalidation of all that the device has cached */
@@ -858,7 +869,7 @@ static int invalidate(struct fake_hw *hw)
 	int ret;
 
 	hw_begin(hw);
-	ret = intel_uapi_ops.invalidate(&hw->bond, &inv);
+	ret = intel_uapi_ops.invalidate(&hw->bonds[0], &inv);
 	hw_end(hw);
 	return ret;
 }
@@ -869,7 +880,7 @@ static void test_vanished(struct kunit *test)
 	struct fake_hw *hw = test->priv;
 	int i;
 
-	add_bond(test);
+	add_bonds(test, 1);
 	hw->gone = true;
 	KUNIT_EXPECT_EQ(test, invalidate(hw), -ETIMEDOUT);
 	for (i = 0; i < 20; i++)
@@ -906,7 +917,7 @@ static void test_timeouts_add_up(struct kunit *test)
 	struct fake_hw *hw = test->priv;
 	int i;
 
-	add_bond(test);
+	add_bonds(test, 1);
 	for (i = 0; i < 15; i++)
 		KUNIT_EXPECT_EQ(test, invalidate(hw), -ETIMEDOUT);
 	hw->answers = true;
@@ -930,13 +941,70 @@ static void test_timeouts_are_forgiven(struct kunit *test)
 	struct fake_hw *hw = test->priv;
 	int i;
 
-	add_bond(test);
+	add_bonds(test, 1);
 	for (i = 0; i < 15; i++)
 		KUNIT_EXPECT_EQ(test, invalidate(hw), -ETIMEDOUT);
 	hw->info.inv_since -= 3700 * HZ;
 	KUNIT_EXPECT_EQ(test, nr_timeouts(hw), 16);
 	KUNIT_EXPECT_FALSE(test, hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
 	expect_usable(test);
+}
+
+/* The last nr_ending of the bonds are told of nothing any more. */
+static int fake_report(struct iommu_uapi_bond *bond,
+		       const struct iommu_fault_unrecoverable *event)
+{
+	struct fake_hw *hw = kunit_get_current_test()->priv;
+	unsigned int i = bond - hw->bonds;
+
+	hw->told[i]++;
+	return i >= MAX_BONDS - hw->nr_ending ? -ENODEV : 0;
+}
+
+static bool fault(struct fake_hw *hw, u32 pasid)
+{
+	memset(hw->told, 0, sizeof(hw->told));
+	/* 71h, not present, of a request with PASID */
+	return intel_uapi_report_fault(&hw->iommu, 0, DEAD | BIT_ULL(31) |
+				       0x71ULL << 32 | (u64)pasid << 40);
+}
+
+static unsigned int nr_told(struct fake_hw *hw)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < MAX_BONDS; i++)
+		n += hw->told[i];
+	return n;
+}
+
+/* A fault that names no bond is for any of the device's that can still be told. */
+static void test_fault_of_none(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+
+	kunit_activate_static_stub(test, iommu_uapi_report_unrecoverable,
+				   fake_report);
+	KUNIT_EXPECT_FALSE(test, fault(hw, PASID));
+	add_bonds(test, MAX_BONDS);
+	KUNIT_EXPECT_TRUE(test, fault(hw, PASID + MAX_BONDS));
+	KUNIT_EXPECT_EQ(test, nr_told(hw), 1);
+	/* The one that was bound last is asked first */
+	KUNIT_EXPECT_EQ(test, hw->told[MAX_BONDS - 1], 1);
+	hw->nr_ending = 1;
+	KUNIT_EXPECT_TRUE(test, fault(hw, PASID + MAX_BONDS));
+	KUNIT_EXPECT_EQ(test, nr_told(hw), 2);
+	KUNIT_EXPECT_EQ(test, hw->told[MAX_BONDS - 2], 1);
+
+	/* If nobody listens, two of them are asked, not all. */
+	hw->nr_ending = MAX_BONDS;
+	KUNIT_EXPECT_TRUE(test, fault(hw, PASID + MAX_BONDS));
+	KUNIT_EXPECT_EQ(test, nr_told(hw), 2);
+
+	/* What names a bond is for this one or for nobody. */
+	KUNIT_EXPECT_TRUE(test, fault(hw, PASID + 1));
+	KUNIT_EXPECT_EQ(test, nr_told(hw), 1);
+	KUNIT_EXPECT_EQ(test, hw->told[1], 1);
 }
 
 static unsigned int nr_tags(const struct dmar_domain *domain,
@@ -1043,12 +1111,14 @@ static int qi_test_init(struct kunit *test)
 static void qi_test_exit(struct kunit *test)
 {
 	struct fake_hw *hw = test->priv;
+	unsigned int i;
 
 	if (!hw || IS_ERR_OR_NULL(hw->thread))
 		return;
 	end_drains(hw);
-	if (hw->bond.priv)
-		intel_uapi_remove_bond(&hw->bond);
+	for (i = 0; i < MAX_BONDS; i++)
+		if (hw->bonds[i].priv)
+			intel_uapi_remove_bond(&hw->bonds[i]);
 	if (hw->pdev)
 		intel_pasid_free_table(&hw->pdev->dev);
 	kthread_stop(hw->thread);
@@ -1075,6 +1145,7 @@ static struct kunit_case qi_test_cases[] = {
 	KUNIT_CASE(test_vanished),
 	KUNIT_CASE(test_timeouts_add_up),
 	KUNIT_CASE(test_timeouts_are_forgiven),
+	KUNIT_CASE(test_fault_of_none),
 	KUNIT_CASE(test_tags_without_ats),
 	KUNIT_CASE(test_nest_parent),
 	{}

@@ -579,10 +579,7 @@ static u64 intel_uapi_pasid_key(struct intel_iommu *iommu, u16 sid, u32 pasid)
 	return intel_uapi_dev_key(iommu, sid) | pasid;
 }
 
-/*
- * The bond of a fault. That of a PASID to which nothing is bound is the guest's,
- * too: any bond of the device will do. One without PASID is not.
- */
+/* The bond that a fault names; NULL if nothing is bound there */
 static struct intel_uapi_bond *
 intel_uapi_find_bond(struct intel_iommu *iommu, u16 sid,
 		     const struct iommu_fault_unrecoverable *event)
@@ -600,12 +597,33 @@ intel_uapi_find_bond(struct intel_iommu *iommu, u16 sid,
 			if (ib->iommu == iommu && ib->sid == sid &&
 			    ib->bond->pasid == pasid)
 				return ib;
-	if (has_pasid)
-		hash_for_each_possible(intel_uapi_by_dev, ib, by_dev,
-				       intel_uapi_dev_key(iommu, sid))
-			if (ib->iommu == iommu && ib->sid == sid)
-				return ib;
 	return NULL;
+}
+
+/*
+ * That of a PASID to which nothing is bound is the guest's, too: any bond of the
+ * device will do. One without PASID is not. Returns false if the device has none.
+ */
+static bool intel_uapi_report_by_dev(struct intel_iommu *iommu, u16 sid,
+				     const struct iommu_fault_unrecoverable *event)
+{
+	struct intel_uapi_bond *ib;
+	unsigned int tried = 0;
+
+	lockdep_assert_held(&intel_uapi_lock);
+
+	if (!(event->flags & IOMMU_FAULT_UNRECOV_PASID_VALID))
+		return false;
+	hash_for_each_possible(intel_uapi_by_dev, ib, by_dev,
+			       intel_uapi_dev_key(iommu, sid)) {
+		if (ib->iommu != iommu || ib->sid != sid)
+			continue;
+		/* One of them at a time may be about to end, and says no. */
+		if (iommu_uapi_report_unrecoverable(ib->bond, event) != -ENODEV ||
+		    tried++)
+			return true;
+	}
+	return tried;
 }
 
 /**
@@ -621,19 +639,26 @@ intel_uapi_find_bond(struct intel_iommu *iommu, u16 sid,
 bool intel_uapi_report_fault(struct intel_iommu *iommu, u64 lo, u64 hi)
 {
 	struct iommu_fault_unrecoverable event;
+	u16 sid = FIELD_GET(FRCD_SID, hi);
 	struct intel_uapi_bond *ib;
 	unsigned long flags;
+	bool ours = true;
 
 	if (!intel_uapi_decode_fault(lo, hi, &event))
 		return false;
 
 	raw_spin_lock_irqsave(&intel_uapi_lock, flags);
-	ib = intel_uapi_find_bond(iommu, FIELD_GET(FRCD_SID, hi), &event);
-	/* Whether there is a reader, and room, is the guest's affair. */
+	ib = intel_uapi_find_bond(iommu, sid, &event);
+	/*
+	 * Whether there is a reader, and room, is the guest's affair. One that has
+	 * asked for the end of the bond has no use for it.
+	 */
 	if (ib)
 		iommu_uapi_report_unrecoverable(ib->bond, &event);
+	else
+		ours = intel_uapi_report_by_dev(iommu, sid, &event);
 	raw_spin_unlock_irqrestore(&intel_uapi_lock, flags);
-	return ib;
+	return ours;
 }
 
 /*

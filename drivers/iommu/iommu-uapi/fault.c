@@ -318,7 +318,7 @@ int iommu_uapi_iopf_handler(struct iopf_group *group)
  * &iommu_uapi_ops.unbind has not returned for @bond.
  *
  * Return: 0, -ENOSPC if the queue is full (the loss is counted), or -ENODEV if
- * user space does not listen
+ * user space does not listen, or not to this bond any more
  */
 int iommu_uapi_report_unrecoverable(struct iommu_uapi_bond *bond,
 				    const struct iommu_fault_unrecoverable *event)
@@ -328,6 +328,8 @@ int iommu_uapi_report_unrecoverable(struct iommu_uapi_bond *bond,
 	struct uapi_iommu_fault rec;
 	unsigned long flags;
 	int ret = 0;
+
+	KUNIT_STATIC_STUB_REDIRECT(iommu_uapi_report_unrecoverable, bond, event);
 
 	iommu_uapi_encode_unrecoverable(&rec, bond, event);
 
