@@ -778,23 +778,29 @@ static void test_flush_all_of_pasid(struct kunit *test)
 	expect_usable(test);
 }
 
-/* Something translates the requests with PASID. */
-static void add_entry(struct kunit *test)
+/* The device has a PASID table, with nothing in it. */
+static struct pasid_dir_entry *add_table(struct kunit *test)
 {
 	struct fake_hw *hw = test->priv;
-	struct pasid_dir_entry *dir;
-	struct pasid_entry *entries;
 
 	add_device(test);
 	spin_lock_init(&hw->iommu.lock);
 	hw->iommu.gcmd = DMA_GCMD_TE;
 	hw->iommu.node = NUMA_NO_NODE;
 	KUNIT_ASSERT_EQ(test, intel_pasid_alloc_table(&hw->pdev->dev), 0);
+	return hw->info.pasid_table->table;
+}
+
+/* Something translates the requests with PASID. */
+static void add_entry(struct kunit *test)
+{
+	struct pasid_dir_entry *dir = add_table(test);
+	struct pasid_entry *entries;
+
 	entries = iommu_alloc_page(GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, entries);
 	/* Present, pass-through */
 	entries[PASID].val[0] = 1 | 4 << 6;
-	dir = hw->info.pasid_table->table;
 	dir[0].val = virt_to_phys(entries) | 1;
 }
 
@@ -833,6 +839,24 @@ static void test_teardown_again(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, hw->ats_ctrl & PCI_ATS_CTRL_ENABLE);
 	KUNIT_EXPECT_TRUE(test, dev_tlb_is_off(&hw->info));
 	expect_usable(test);
+}
+
+/* One that has joined the group after the attach is asked to detach as well. */
+static void test_remove_absent(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct pasid_dir_entry *dir = add_table(test);
+	struct dmar_domain *domain;
+
+	domain = kunit_kzalloc(test, sizeof(*domain), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, domain);
+	domain->domain.type = IOMMU_DOMAIN_NESTED;
+	spin_lock_init(&domain->lock);
+	INIT_LIST_HEAD(&domain->dev_pasids);
+	intel_iommu_ops.remove_dev_pasid(&hw->pdev->dev, PASID, &domain->domain);
+	/* Not even a page to find nothing in */
+	KUNIT_EXPECT_EQ(test, dir[0].val, 0);
+	KUNIT_EXPECT_EQ(test, hw->nr_done, 0);
 }
 
 static void no_fault_work(struct work_struct *work)
@@ -1142,6 +1166,7 @@ static struct kunit_case qi_test_cases[] = {
 	KUNIT_CASE(test_flush_all_of_pasid),
 	KUNIT_CASE(test_teardown),
 	KUNIT_CASE(test_teardown_again),
+	KUNIT_CASE(test_remove_absent),
 	KUNIT_CASE(test_vanished),
 	KUNIT_CASE(test_timeouts_add_up),
 	KUNIT_CASE(test_timeouts_are_forgiven),
