@@ -143,10 +143,10 @@ struct iommu_uapi_bond {
  * @unbind: undo either. Must not fail: on return the device translates through
  *	nothing of the guest, no new fault names the bond, and no call of
  *	iommu_report_device_fault() that could is still running, for requests
- *	without PASID too. Page requests are still on. Must not wait for page
- *	responses: none is given before it returns. PASIDs are unbound before
- *	the requests without PASID when a device goes, but user space may choose
- *	another order. May sleep.
+ *	without PASID too. Page requests are still on, and the device is awake.
+ *	Must not wait for page responses: none is given before it returns.
+ *	PASIDs are unbound before the requests without PASID when a device
+ *	goes, but user space may choose another order. May sleep.
  * @invalidate: invalidate caches, and wait until that is done. @inv has passed
  *	the copy step and says which caches, with which granularity. For a page
  *	table the entries of this bond are meant (@inv's own PASID has been used

@@ -62,7 +62,6 @@
 #include <linux/interrupt.h>
 #include <linux/pci-ats.h>
 #include <linux/pci.h>
-#include <linux/pm_runtime.h>
 #include <linux/slab.h>
 #include <kunit/visibility.h>
 
@@ -839,11 +838,8 @@ err_free:
 
 static void intel_uapi_unbind(struct iommu_uapi_bond *bond)
 {
-	/* A device that sleeps does not answer the flush of its TLB. */
-	pm_runtime_get_sync(bond->dev);
 	iommu_uapi_detach_domain(bond);
 	intel_uapi_remove_bond(bond);
-	pm_runtime_put(bond->dev);
 }
 
 const struct iommu_uapi_ops intel_uapi_ops = {

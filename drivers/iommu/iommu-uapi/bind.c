@@ -2,6 +2,7 @@
 /*
  * IOMMU user API: guest page tables and guest PASID tables bound to devices
  */
+#include <linux/pm_runtime.h>
 #include <linux/slab.h>
 
 #include "../iommu-priv.h"
@@ -165,7 +166,8 @@ static void end_bond(struct iommu_uapi_bond *bond)
 /*
  * The order matters: no fault is queued any more, the hardware stops and its
  * page requests are drained, those that user space has not answered are
- * answered, page requests go off, and only then the tables' domain goes.
+ * answered, page requests go off, and only then the tables' domain goes. A device
+ * that sleeps would take part in none of that.
  */
 static void unbind(struct iommu_uapi_bond *bond)
 {
@@ -174,9 +176,11 @@ static void unbind(struct iommu_uapi_bond *bond)
 	lockdep_assert_held_write(&udev->lock);
 
 	trace_iommu_uapi_unbind(bond);
+	pm_runtime_get_sync(udev->dev);
 	iommu_uapi_faults_ignore(bond);
 	udev->ops->unbind(bond);
 	end_bond(bond);
+	pm_runtime_put(udev->dev);
 }
 
 /**
