@@ -859,6 +859,22 @@ static void test_remove_absent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hw->nr_done, 0);
 }
 
+/* A page of the table is there before its first entry is, and taken again. */
+static void test_make_room(struct kunit *test)
+{
+	struct fake_hw *hw = test->priv;
+	struct pasid_dir_entry *dir = add_table(test);
+	u64 first;
+
+	KUNIT_EXPECT_EQ(test, intel_pasid_make_room(&hw->pdev->dev, 64), 0);
+	KUNIT_EXPECT_EQ(test, dir[0].val, 0);
+	first = dir[1].val;
+	KUNIT_EXPECT_TRUE(test, first & 1);
+	KUNIT_EXPECT_EQ(test, intel_pasid_make_room(&hw->pdev->dev, 127), 0);
+	KUNIT_EXPECT_EQ(test, dir[1].val, first);
+	KUNIT_EXPECT_EQ(test, dir[2].val, 0);
+}
+
 static void no_fault_work(struct work_struct *work)
 {
 }
@@ -1167,6 +1183,7 @@ static struct kunit_case qi_test_cases[] = {
 	KUNIT_CASE(test_teardown),
 	KUNIT_CASE(test_teardown_again),
 	KUNIT_CASE(test_remove_absent),
+	KUNIT_CASE(test_make_room),
 	KUNIT_CASE(test_vanished),
 	KUNIT_CASE(test_timeouts_add_up),
 	KUNIT_CASE(test_timeouts_are_forgiven),

@@ -814,6 +814,9 @@ static int intel_uapi_bind_pgtbl(struct iommu_uapi_bond *bond,
 				    bond->stage2->geometry.aperture_end, data);
 	if (ret)
 		return ret;
+	ret = intel_pasid_make_room(bond->dev, bond->pasid);
+	if (ret)
+		return ret;
 
 	domain = intel_uapi_make_domain(bond, data);
 	if (IS_ERR(domain))

@@ -1298,6 +1298,9 @@ static void guest_remove(struct guest *g, int n)
 	close_fd(&g->vmm.group[n]);
 }
 
+/* PASIDs in a page of the table that nobody has asked for before */
+#define FAR_PASID	9000
+
 /*
  * Whatever memory is missing for device 1, what device 0 has in the IOTLB goes when
  * it is unmapped.
@@ -1309,6 +1312,7 @@ TEST_F_TIMEOUT(vtd_two, no_memory, 120)
 	volatile __u64 *page;
 	bool injected;
 	int fd, nth;
+	__u32 far;
 
 	fd = inject_open();
 	if (fd < 0 || !inject_setup())
@@ -1316,14 +1320,16 @@ TEST_F_TIMEOUT(vtd_two, no_memory, 120)
 	page = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE,
 		    MAP_ANONYMOUS | MAP_SHARED | MAP_POPULATE, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)page);
+	ASSERT_DONE(_test_cmd_pasid_alloc(self->g.vmm.container, FAR_PASID,
+					  UINT_MAX, &far));
 	for (call = ADD; call < NR; call++) {
 		injected = true;
 		if (call != ADD)
 			ASSERT_EQ(0, guest_add(&self->g, 1, false));
 		for (nth = 1; injected; nth++) {
-			__u32 pasid = call == BIND ? self->pasid[1] : NO_PASID;
+			__u32 pasid = call == BIND ? far : NO_PASID;
 			__u64 value = fresh_value();
-			int ret;
+			int ret, err;
 
 			ASSERT_GT(1000, nth);
 			ASSERT_DONE(map_page(&self->g.vmm, (void *)page, GPA_HOLE));
@@ -1334,8 +1340,10 @@ TEST_F_TIMEOUT(vtd_two, no_memory, 120)
 				ret = guest_add(&self->g, 1, false);
 			else
 				ret = _test_cmd_bind(SCOPE(1), &self->pt, pasid);
+			err = errno;
 			injected = inject_stop(fd);
 			EXPECT_TRUE(!ret || injected);
+			EXPECT_TRUE(!ret || call == ADD || err == ENOMEM);
 			ASSERT_DONE(unmap_page(&self->g.vmm, GPA_HOLE));
 			EXPECT_TRUE(is_stopped(device_write(raw, GPA_HOLE,
 							    fresh_value())));
