@@ -1298,8 +1298,8 @@ static void guest_remove(struct guest *g, int n)
 	close_fd(&g->vmm.group[n]);
 }
 
-/* PASIDs in a page of the table that nobody has asked for before */
-#define FAR_PASID	9000
+/* PASIDs in a page of the table that nobody has asked for, nor the run before */
+#define FAR_PASID	(9000 + 64 * (getpid() % 256))
 
 /*
  * Whatever memory is missing for device 1, what device 0 has in the IOTLB goes when
