@@ -1453,6 +1453,56 @@ static void test_unbind_timeout(struct kunit *test)
 	expect_unbound(test, false);
 }
 
+/*
+ * Nor is an attach, which takes a guest's table out as well: what was there before
+ * belongs to somebody else then.
+ */
+static void test_attach_timeout(struct kunit *test)
+{
+	struct arm_smmu_master_domain *master_domain;
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_ste abort;
+	ktime_t begin;
+
+	ctx->master.num_streams = 1;
+	attach(test, true, false);
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0), 0);
+	begin = ktime_get();
+	/* Two updates of the entry, and three kinds of caches */
+	stop_queue(ctx, 13);
+	arm_smmu_attach_dev_blocked(NULL, &ctx->dev);
+	KUNIT_EXPECT_GE(test, ktime_us_delta(ktime_get(), begin),
+			13 * (ARM_SMMU_POLL_TIMEOUT_US / 2));
+	cancel_delayed_work_sync(&ctx->go_on);
+	arm_smmu_make_abort_ste(&abort);
+	KUNIT_EXPECT_MEMEQ(test, ctx->strtab[SID_0].data, abort.data,
+			   sizeof(abort));
+	KUNIT_EXPECT_NULL(test, ctx->master.bond);
+	unbind(ctx);
+
+	/* To a domain with tables, and without a guest's table before */
+	mutex_init(&ctx->stage2.init_mutex);
+	ctx->stage2.domain.type = IOMMU_DOMAIN_UNMANAGED;
+	ctx->master_domain.nested = false;
+	begin = ktime_get();
+	stop_queue(ctx, 5);
+	KUNIT_EXPECT_EQ(test, arm_smmu_attach_dev(&ctx->stage2.domain,
+						  &ctx->dev), 0);
+	KUNIT_EXPECT_GE(test, ktime_us_delta(ktime_get(), begin),
+			5 * (ARM_SMMU_POLL_TIMEOUT_US / 2));
+	cancel_delayed_work_sync(&ctx->go_on);
+	expect_unbound(test, false);
+	/* Nobody waits for that again. */
+	KUNIT_EXPECT_FALSE(test, ctx->master.unconfirmed);
+
+	master_domain = list_first_entry(&ctx->stage2.devices,
+					 struct arm_smmu_master_domain,
+					 devices_elm);
+	KUNIT_ASSERT_PTR_NE(test, master_domain, &ctx->master_domain);
+	list_del(&master_domain->devices_elm);
+	kfree(master_domain);
+}
+
 /* Nor is an unmap. */
 static void test_unmap_timeout(struct kunit *test)
 {
@@ -1643,6 +1693,7 @@ static struct kunit_case arm_smmu_uapi_wait_cases[] = {
 	KUNIT_CASE_SLOW(test_inv_timeout),
 	KUNIT_CASE_SLOW(test_bind_timeout),
 	KUNIT_CASE_SLOW(test_unbind_timeout),
+	KUNIT_CASE_SLOW(test_attach_timeout),
 	KUNIT_CASE_SLOW(test_unmap_timeout),
 	{},
 };

@@ -707,7 +707,9 @@ static void arm_smmu_uapi_set_bond(struct arm_smmu_master *master,
  * arm_smmu_uapi_drop_bond() - The stream table entry is not the guest's any more
  * @master: device that has been attached anew
  *
- * Context: the domain that it was attached to before is still there.
+ * Context: arm_smmu_asid_lock is held. The domain that it was attached to before is
+ * still there, and if master->unconfirmed says so, it stays until the commands that
+ * are in the queue are done.
  */
 void arm_smmu_uapi_drop_bond(struct arm_smmu_master *master)
 {
@@ -717,7 +719,7 @@ void arm_smmu_uapi_drop_bond(struct arm_smmu_master *master)
 		return;
 	stage2 = to_smmu_domain(master->bond->stage2);
 	if (arm_smmu_uapi_flush(master, stage2->s2_cfg.vmid))
-		arm_smmu_cmdq_wait(master->smmu);
+		WRITE_ONCE(master->unconfirmed, true);
 	arm_smmu_uapi_set_bond(master, NULL);
 }
 
