@@ -1655,6 +1655,37 @@ static void test_write_back(struct kunit *test)
 	}
 }
 
+/* There are as many domains as VMIDs, and whoever comes later is told so. */
+static void test_no_vmid(struct kunit *test)
+{
+	struct arm_smmu_domain domain = { .stage = ARM_SMMU_DOMAIN_S2 };
+	struct test_ctx *ctx = test->priv;
+	int ret;
+
+	fake_queue_init(ctx, true);
+	ctx->smmu.features &= ~ARM_SMMU_FEAT_ATS;
+	ctx->smmu.pgsize_bitmap = SZ_4K;
+	ctx->smmu.ias = 39;
+	ctx->smmu.oas = 40;
+	ida_init(&ctx->smmu.vmid_map);
+	ctx->smmu.vmid_bits = 1;
+	ret = ida_alloc_range(&ctx->smmu.vmid_map, 1, 1, GFP_KERNEL);
+	KUNIT_ASSERT_EQ(test, ret, 1);
+
+	ret = arm_smmu_domain_finalise(&domain, &ctx->smmu, 0);
+	KUNIT_EXPECT_EQ(test, ret, -ENOSPC);
+	/* It is as new. */
+	KUNIT_EXPECT_NULL(test, domain.pgtbl_ops);
+	KUNIT_EXPECT_NULL(test, domain.smmu);
+
+	ida_free(&ctx->smmu.vmid_map, 1);
+	ret = arm_smmu_domain_finalise(&domain, &ctx->smmu, 0);
+	KUNIT_ASSERT_EQ(test, ret, 0);
+	KUNIT_EXPECT_PTR_EQ(test, domain.smmu, &ctx->smmu);
+	free_io_pgtable_ops(domain.pgtbl_ops);
+	ida_destroy(&ctx->smmu.vmid_map);
+}
+
 static struct kunit_case arm_smmu_uapi_test_cases[] = {
 	KUNIT_CASE(test_supported),
 	KUNIT_CASE(test_can_nest_on),
@@ -1679,6 +1710,7 @@ static struct kunit_case arm_smmu_uapi_test_cases[] = {
 	KUNIT_CASE(test_evtq_passed),
 	KUNIT_CASE(test_lost_evts),
 	KUNIT_CASE(test_write_back),
+	KUNIT_CASE(test_no_vmid),
 	{},
 };
 
