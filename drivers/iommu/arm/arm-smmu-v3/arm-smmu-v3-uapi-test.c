@@ -1561,6 +1561,46 @@ static void test_evtq_passed(struct kunit *test)
 				    "case %d", i);
 }
 
+/* What is in the queue when a device changes hands is not the next guest's. */
+static void test_left_evts(struct kunit *test)
+{
+	struct arm_smmu_master_domain *master_domain;
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_evtq *evtq = &ctx->smmu.evtq;
+
+	attach(test, true, false);
+	mutex_init(&ctx->stage2.init_mutex);
+	ctx->stage2.domain.type = IOMMU_DOMAIN_UNMANAGED;
+	list_del(&ctx->master_domain.devices_elm);
+	KUNIT_ASSERT_EQ(test, arm_smmu_attach_dev(&ctx->stage2.domain,
+						  &ctx->dev), 0);
+
+	evtq->q.irq = 1;
+	evtq->q.llq.max_n_shift = QUEUE_SHIFT;
+	evtq->handled = 4;
+	ctx->evtq_prod = 5;
+	KUNIT_EXPECT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0),
+			-EBUSY);
+	KUNIT_EXPECT_NULL(test, ctx->master.bond);
+	KUNIT_EXPECT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0),
+			-EBUSY);
+	evtq->handled = 5;
+	KUNIT_EXPECT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0), 0);
+	/* Those that come now are this one's, and keep no other table out. */
+	ctx->evtq_prod = 6;
+	KUNIT_EXPECT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0), 0);
+	unbind(ctx);
+	KUNIT_EXPECT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0),
+			-EBUSY);
+	evtq->handled = 6;
+
+	master_domain = list_first_entry(&ctx->stage2.devices,
+					 struct arm_smmu_master_domain,
+					 devices_elm);
+	list_del(&master_domain->devices_elm);
+	kfree(master_domain);
+}
+
 static void count_lost(struct iommu_uapi_bond *bond)
 {
 	struct test_ctx *ctx = container_of(bond, struct test_ctx, bond);
@@ -1708,6 +1748,7 @@ static struct kunit_case arm_smmu_uapi_test_cases[] = {
 	KUNIT_CASE(test_others_silence),
 	KUNIT_CASE(test_events),
 	KUNIT_CASE(test_evtq_passed),
+	KUNIT_CASE(test_left_evts),
 	KUNIT_CASE(test_lost_evts),
 	KUNIT_CASE(test_write_back),
 	KUNIT_CASE(test_no_vmid),

@@ -968,10 +968,12 @@ static int arm_smmu_uapi_bind_pasid_table(struct iommu_uapi_bond *bond,
 	ret = arm_smmu_uapi_check_config(master, cfg);
 	if (ret)
 		return ret;
-	/* They would be taken for events of this one. */
-	if (master->evt_left && !arm_smmu_uapi_drain_evtq(master->smmu))
-		return -EBUSY;
-	master->evt_left = false;
+	/* They would be taken for events of this one: of who had it before, too. */
+	if (master->evt_left) {
+		if (!arm_smmu_uapi_drain_evtq(master->smmu))
+			return -EBUSY;
+		master->evt_left = false;
+	}
 
 	if (first) {
 		state = kzalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
@@ -1019,7 +1021,8 @@ static void arm_smmu_uapi_unbind(struct iommu_uapi_bond *bond)
 		arm_smmu_cmdq_wait(master->smmu);
 		arm_smmu_uapi_set_nested(master, stage2, false);
 	}
-	master->evt_left = !arm_smmu_uapi_drain_evtq(master->smmu);
+	if (!arm_smmu_uapi_drain_evtq(master->smmu))
+		master->evt_left = true;
 
 	mutex_lock(&arm_smmu_asid_lock);
 	if (master->bond)
