@@ -29,6 +29,8 @@ struct fake_queue {
 	u32 cons;
 	/* The device leaves so many of the next ATC invalidations unanswered. */
 	unsigned int atc_silent;
+	/* So many were sent while the guest could send others. */
+	unsigned int atc_unlocked;
 };
 
 #define SID_0		0x11
@@ -82,6 +84,7 @@ static int test_init(struct kunit *test)
 	ctx->master.streams = ctx->streams;
 	ctx->master.num_streams = 2;
 	ctx->master.ssid_bits = 20;
+	mutex_init(&ctx->master.guest_atc_lock);
 
 	ctx->pgtable.cfg.quirks = IO_PGTABLE_QUIRK_ARM_S2FWB;
 	ctx->pgtable.cfg.arm_lpae_s2_cfg.vttbr = 0x5a5a5a5a000ULL;
@@ -885,6 +888,9 @@ static bool fake_queue_takes(struct arm_smmu_cmdq_ent *cmd)
 	struct fake_queue *queue = &ctx->queue;
 	u32 prod = queue->prod;
 
+	if (cmd->opcode == CMDQ_OP_ATC_INV &&
+	    !mutex_is_locked(&ctx->master.guest_atc_lock))
+		queue->atc_unlocked++;
 	if (cmd->opcode == CMDQ_OP_ATC_INV && queue->atc_silent) {
 		queue->atc_silent--;
 		queue->prod |= FIELD_PREP(CMDQ_CONS_ERR,
@@ -1001,6 +1007,7 @@ static void test_inv_done(struct kunit *test)
 	fake_queue_init(ctx, true);
 	KUNIT_EXPECT_EQ(test, invalidate(ctx, ALL_CACHES), 0);
 	expect_queue(test, all, ARRAY_SIZE(all));
+	KUNIT_EXPECT_EQ(test, ctx->queue.atc_unlocked, 0U);
 
 	/* More than a batch holds, and more than once around the queue */
 	for (i = 0; i < 8; i++)
@@ -1155,7 +1162,7 @@ static void attach(struct kunit *test, bool consumes, bool ats)
 	smmu->streams = RB_ROOT;
 	smmu->ats_stopped = false;
 	ctx->master.ats_dead = false;
-	atomic_set(&ctx->master.atc_failures, 0);
+	ctx->master.atc_failures = 0;
 	smmu->strtab_cfg.linear.table = ctx->strtab;
 	smmu->strtab_cfg.linear.num_ents = ARRAY_SIZE(ctx->strtab);
 	smmu->evtq.q.prod_reg = (u32 __force __iomem *)&ctx->evtq_prod;
@@ -1326,10 +1333,14 @@ static void test_unmap_atc(struct kunit *test)
 	unbind(ctx);
 }
 
-static void invalidate_atc(struct kunit *test, int ret)
+/* The guest asks, and the device is @silent or not. */
+static void invalidate_atc(struct kunit *test, bool silent)
 {
-	KUNIT_EXPECT_EQ(test, invalidate(test->priv,
-					 IOMMU_CACHE_INV_TYPE_DEV_IOTLB), ret);
+	struct test_ctx *ctx = test->priv;
+
+	ctx->queue.atc_silent = silent ? UINT_MAX : 0;
+	KUNIT_EXPECT_EQ(test, invalidate(ctx, IOMMU_CACHE_INV_TYPE_DEV_IOTLB),
+			silent ? -EIO : 0);
 }
 
 /* A device that does not answer has no device TLB any more. */
@@ -1359,23 +1370,23 @@ static void test_silent_device(struct kunit *test)
 	arm_smmu_uapi_inv_atc_stage2(&ctx->stage2, SZ_1M, SZ_4K);
 	expect_unbound(test, false);
 
-	/* The guest is told, a few times. */
+	/* The guest is told, a few times, be there others in between. */
 	attach(test, true, true);
 	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
 				   IOMMU_PASID_TABLE_DEVTLB), 0);
-	ctx->queue.atc_silent = UINT_MAX;
-	invalidate_atc(test, -EIO);
-	invalidate_atc(test, -EIO);
-	ctx->queue.atc_silent = 0;
-	invalidate_atc(test, 0);
-	ctx->queue.atc_silent = UINT_MAX;
-	invalidate_atc(test, -EIO);
-	invalidate_atc(test, -EIO);
+	invalidate_atc(test, true);
+	invalidate_atc(test, true);
+	/* Those were long ago. */
+	ctx->master.atc_failing_since -= ATC_FORGIVE + HZ;
+	invalidate_atc(test, true);
+	invalidate_atc(test, false);
+	invalidate_atc(test, true);
 	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, true);
-	invalidate_atc(test, -EIO);
+	invalidate_atc(test, false);
+	invalidate_atc(test, true);
 	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, false);
 	from = ctx->queue.prod;
-	invalidate_atc(test, 0);
+	invalidate_atc(test, false);
 	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_CFGI_STE), 2U);
 	KUNIT_EXPECT_EQ(test, count_cmds(ctx, from, CMDQ_OP_ATC_INV), 0U);
 	unbind(ctx);

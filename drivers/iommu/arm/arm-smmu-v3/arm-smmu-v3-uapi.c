@@ -31,6 +31,8 @@
  *
  *   the core's udev->lock	held for writing by bind and unbind, for reading
  *				by invalidate
+ *   master->guest_atc_lock	held while the guest's device TLB is invalidated
+ *				because the guest has asked for it
  *   arm_smmu_asid_lock		serialises all changes of stream table entries and
  *				of the list of devices; under the group's mutex in
  *				the attach path; in the unmap path only where a
@@ -72,7 +74,7 @@ module_param(allow_uncached_guests, bool, 0644);
 MODULE_PARM_DESC(allow_uncached_guests,
 		 "Nest on SMMUs without S2FWB too, where a guest can have its device read memory past the CPU's caches, and so what others have left in it.");
 
-/* How often in a row a device may leave its guest's invalidations unanswered */
+/* How often within ATC_FORGIVE a device may not answer its guest */
 #define MAX_ATC_FAILURES	3
 
 /*
@@ -611,24 +613,36 @@ static void arm_smmu_uapi_stop_ats(struct arm_smmu_master *master,
 	atomic_dec(&stage2->nr_ats_masters);
 }
 
-/* What a guest asks for, it may ask for again, but not for ever. */
+/*
+ * What a guest asks for, it may ask for again, but not for ever. No more is under way
+ * at a time than one, or many would be before the first is counted. Only time makes
+ * up for a failure: a device that answers now and then holds up the queue as well.
+ */
 static int arm_smmu_uapi_inv_guests_atc(const struct arm_smmu_uapi_inv *req,
 					struct arm_smmu_domain *stage2)
 {
 	struct arm_smmu_master *master = req->master;
-	int ret = arm_smmu_uapi_inv_atc(req);
+	int ret;
 
-	if (likely(!ret)) {
-		atomic_set(&master->atc_failures, 0);
-		return 0;
-	}
-	if (atomic_inc_return(&master->atc_failures) >= MAX_ATC_FAILURES) {
+	mutex_lock(&master->guest_atc_lock);
+	ret = arm_smmu_uapi_inv_atc(req);
+	if (likely(!ret))
+		goto out_unlock;
+
+	if (time_after(jiffies, master->atc_failing_since + ATC_FORGIVE))
+		master->atc_failures = 0;
+	if (!master->atc_failures++)
+		master->atc_failing_since = jiffies;
+	if (master->atc_failures >= MAX_ATC_FAILURES) {
 		mutex_lock(&arm_smmu_asid_lock);
 		/* Otherwise it is attached elsewhere by now. */
 		if (master->bond)
 			arm_smmu_uapi_stop_ats(master, stage2);
 		mutex_unlock(&arm_smmu_asid_lock);
 	}
+
+out_unlock:
+	mutex_unlock(&master->guest_atc_lock);
 	return ret;
 }
 

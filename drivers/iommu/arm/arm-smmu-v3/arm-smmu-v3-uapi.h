@@ -9,6 +9,9 @@
 
 #include "arm-smmu-v3.h"
 
+/* When the silence of a device is forgotten, in jiffies */
+#define ATC_FORGIVE		(60 * 60 * HZ)
+
 /**
  * struct arm_smmu_uapi_inv - An invalidation request, decoded
  * @master: the device
