@@ -1106,7 +1106,10 @@ static int fake_read(struct pci_bus *bus, unsigned int devfn, int where,
 	return PCIBIOS_SUCCESSFUL;
 }
 
-/* The device never has ATS on while the SMMU takes it for an error. */
+/*
+ * The device never has ATS on while the SMMU takes it for an error, and is asked
+ * nothing while ATS is switched.
+ */
 static int fake_write(struct pci_bus *bus, unsigned int devfn, int where,
 		      int size, u32 val)
 {
@@ -1120,6 +1123,10 @@ static int fake_write(struct pci_bus *bus, unsigned int devfn, int where,
 		if (!(ctx->strtab[ctx->streams[i].id].data[1] &
 		      cpu_to_le64(STRTAB_STE_1_EATS)))
 			ctx->ats_disorder++;
+	if (down_read_trylock(&ctx->smmu.atc_lock)) {
+		up_read(&ctx->smmu.atc_lock);
+		ctx->ats_disorder++;
+	}
 	ctx->nr_ats_on += !(ctx->ats_ctrl & PCI_ATS_CTRL_ENABLE) &&
 			  val & PCI_ATS_CTRL_ENABLE;
 	ctx->ats_ctrl = val;

@@ -43,7 +43,8 @@
  *				looks at
  *
  *   smmu->atc_lock		for reading while device TLBs are invalidated,
- *				for writing where one has not answered
+ *				for writing where one has not answered, and where
+ *				ATS is switched: a device without may not answer
  *
  * Other invalidations take none of the driver's locks. None allocates anything.
  */
@@ -599,6 +600,7 @@ static void arm_smmu_uapi_stop_ats(struct arm_smmu_master *master,
 		arm_smmu_make_s2_domain_ste(&plain.ste, master, stage2, false);
 
 	dev_err(master->dev, "device TLB does not answer, switching off ATS\n");
+	down_write(&master->smmu->atc_lock);
 	if (pdev->ats_enabled)
 		pci_disable_ats(pdev);
 	state->ste.data[1] &= cpu_to_le64(~STRTAB_STE_1_EATS);
@@ -611,6 +613,7 @@ static void arm_smmu_uapi_stop_ats(struct arm_smmu_master *master,
 	smp_mb();
 	master->ats_enabled = false;
 	atomic_dec(&stage2->nr_ats_masters);
+	up_write(&master->smmu->atc_lock);
 }
 
 /*
@@ -771,7 +774,8 @@ static void arm_smmu_uapi_write_ste(struct arm_smmu_master *master,
  * ATS, it is off in the device for a moment: it uses nothing of what it had cached
  * then, and has forgotten it when ATS is on again (PCIe 6.0, "Implicit Invalidation
  * Events"). That needs no answer, which a device in a low power state, say, would
- * not give, or give wrongly.
+ * not give, or give wrongly. Nobody else asks either, until ATS is what ats_enabled
+ * says: a device need not answer while ATS is off.
  *
  * On an error the entry is @to's, but without ATS, and the hardware may have @from
  * until the commands that are in the queue are done.
@@ -781,14 +785,14 @@ static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 				 const struct arm_smmu_uapi_state *from,
 				 struct arm_smmu_uapi_state *to)
 {
-	struct pci_dev *pdev = NULL;
+	bool has_ats = from->ats || to->ats;
+	struct pci_dev *pdev = has_ats ? to_pci_dev(master->dev) : NULL;
 	int ret;
 
 	lockdep_assert_held(&arm_smmu_asid_lock);
 
-	if (from->ats || to->ats)
-		pdev = to_pci_dev(master->dev);
-
+	if (has_ats)
+		down_write(&master->smmu->atc_lock);
 	arm_smmu_uapi_set_nested(master, stage2, from->nested || to->nested);
 	if (to->ats && !from->ats)
 		atomic_inc(&stage2->nr_ats_masters);
@@ -813,10 +817,12 @@ static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 		}
 	}
 	master->ats_enabled = to->ats;
-	if (pdev && !to->ats)
+	if (has_ats && !to->ats)
 		atomic_dec(&stage2->nr_ats_masters);
 	if (!ret)
 		arm_smmu_uapi_set_nested(master, stage2, to->nested);
+	if (has_ats)
+		up_write(&master->smmu->atc_lock);
 	return ret;
 }
 
