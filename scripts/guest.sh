@@ -130,7 +130,7 @@ TICK=$dir/results logged "$dir/console" \
 complaints='(WARNING: |BUG: |BUG at|Oops|UBSAN: |Kernel panic|general protection fault|Unable to handle kernel|possible circular|possible recursive|suspicious RCU|inconsistent lock state|sleeping function|unreferenced object|INFO: task .* blocked|rcu: INFO: .*stall|soft lockup|refcount_t:|list_(add|del) corruption|scheduling while atomic|ODEBUG: (free|activate|init|assert|destroy)|DEBUG_LOCKS_WARN_ON|bad page|Bad page|segfault at|nobody cared|CMDQ (error|timeout)|CMD_SYNC timeout|EVTQ overflow|waiting until a guest.s table|cannot return to stage 2)'
 # Names of tests that merely name one of the above, an SMMU that unit tests play, and
 # mock hardware that refuses what it is told to refuse.
-harmless='(# selftests: |ok [0-9]+ |kunit-smmu: (CM|waiting)|iommu-uapi-mock\.[0-9]+: cannot return)'
+harmless='(# selftests: |ok [0-9]+ |kunit-smmu: (CM|EVTQ|waiting)|iommu-uapi-mock\.[0-9]+: cannot return)'
 
 grep -aE "$complaints" "$dir/console" | grep -avE "$harmless" >"$dir/complaints" || true
 

@@ -56,7 +56,10 @@ struct test_ctx {
 	unsigned int ats_disorder;
 	unsigned int nr_ats_on;
 	u32 evtq_prod;
+	u32 evtq_cons;
+	u64 evts[8][EVTQ_ENT_DWORDS];
 	unsigned int nr_lost;
+	u32 lost_at;
 	struct delayed_work go_on;
 };
 
@@ -1624,14 +1627,13 @@ static void count_lost(struct iommu_uapi_bond *bond)
 	struct test_ctx *ctx = container_of(bond, struct test_ctx, bond);
 
 	ctx->nr_lost++;
+	ctx->lost_at = ctx->evtq_cons;
 }
 
-static void test_lost_evts(struct kunit *test)
+static void insert_streams(struct test_ctx *ctx)
 {
-	struct test_ctx *ctx = test->priv;
 	struct rb_root *streams = &ctx->smmu.streams;
 
-	attach(test, true, false);
 	ctx->streams[0].master = &ctx->master;
 	ctx->streams[1].master = &ctx->master;
 	rb_link_node(&ctx->streams[0].node, NULL, &streams->rb_node);
@@ -1639,6 +1641,14 @@ static void test_lost_evts(struct kunit *test)
 	rb_link_node(&ctx->streams[1].node, &ctx->streams[0].node,
 		     &ctx->streams[0].node.rb_right);
 	rb_insert_color(&ctx->streams[1].node, streams);
+}
+
+static void test_lost_evts(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+
+	attach(test, true, false);
+	insert_streams(ctx);
 	kunit_activate_static_stub(test, iommu_uapi_report_lost, count_lost);
 
 	arm_smmu_uapi_lost_evts(&ctx->smmu);
@@ -1649,6 +1659,40 @@ static void test_lost_evts(struct kunit *test)
 	unbind(ctx);
 	arm_smmu_uapi_lost_evts(&ctx->smmu);
 	KUNIT_EXPECT_EQ(test, ctx->nr_lost, 1U);
+}
+
+/* Events are lost while there are more, of a device that may never stop. */
+static void test_overflow(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_queue *q = &ctx->smmu.evtq.q;
+
+	attach(test, true, false);
+	insert_streams(ctx);
+	kunit_activate_static_stub(test, iommu_uapi_report_lost, count_lost);
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0), 0);
+	q->llq.max_n_shift = ilog2(ARRAY_SIZE(ctx->evts));
+	q->base = (__le64 *)ctx->evts;
+	q->ent_dwords = EVTQ_ENT_DWORDS;
+	q->cons_reg = (u32 __force __iomem *)&ctx->evtq_cons;
+
+	/* The overflow flag is acknowledged, and the guest told, at once. */
+	ctx->evtq_prod = Q_OVERFLOW_FLAG | 3;
+	arm_smmu_evtq_thread(0, &ctx->smmu);
+	KUNIT_EXPECT_EQ(test, ctx->nr_lost, 1U);
+	KUNIT_EXPECT_EQ(test, ctx->lost_at, Q_OVERFLOW_FLAG);
+	KUNIT_EXPECT_EQ(test, ctx->evtq_cons, ctx->evtq_prod);
+
+	/* So the next one is seen as such, and nothing else is. */
+	ctx->evtq_prod = 5;
+	arm_smmu_evtq_thread(0, &ctx->smmu);
+	KUNIT_EXPECT_EQ(test, ctx->nr_lost, 2U);
+	KUNIT_EXPECT_EQ(test, ctx->lost_at, 3U);
+	ctx->evtq_prod = 6;
+	arm_smmu_evtq_thread(0, &ctx->smmu);
+	KUNIT_EXPECT_EQ(test, ctx->nr_lost, 2U);
+	KUNIT_EXPECT_EQ(test, ctx->evtq_cons, ctx->evtq_prod);
+	unbind(ctx);
 }
 
 /* Domains for nesting, and only they, have write-back forced if possible. */
@@ -1768,6 +1812,7 @@ static struct kunit_case arm_smmu_uapi_test_cases[] = {
 	KUNIT_CASE(test_evtq_passed),
 	KUNIT_CASE(test_left_evts),
 	KUNIT_CASE(test_lost_evts),
+	KUNIT_CASE(test_overflow),
 	KUNIT_CASE(test_write_back),
 	KUNIT_CASE(test_no_vmid),
 	{},
