@@ -133,6 +133,11 @@ struct iommu_uapi_dev *iommu_uapi_dev_next(struct iommu_uapi_ctx *ctx,
 	return udev;
 }
 
+static int other_device(struct device *dev, void *data)
+{
+	return dev != data;
+}
+
 /**
  * iommu_uapi_dev_is_alone() - Check that a device shares its group with no other
  * @udev: the device's entry, attached
@@ -140,13 +145,14 @@ struct iommu_uapi_dev *iommu_uapi_dev_next(struct iommu_uapi_ctx *ctx,
  * Translation is attached to whole groups, so a device with neighbours cannot
  * have tables of its own. Neighbours may come and go.
  *
- * Context: any, takes no lock
+ * Context: takes the lock of the group, under which the IOMMU core gives a device
+ * that joins the group's domain, and takes it from one that leaves
  *
  * Return: whether it is alone now
  */
 bool iommu_uapi_dev_is_alone(struct iommu_uapi_dev *udev)
 {
-	return !iommu_group_is_shared(udev->group);
+	return !iommu_group_for_each_dev(udev->group, udev->dev, other_device);
 }
 
 /**

@@ -4,8 +4,9 @@
  *
  * The hot path of the API. It takes no lock of the context, and only of devices
  * that have, or are about to have, what a request is about the reader's side of a
- * lock that is held for writing while that device's own bindings change. It
- * allocates nothing.
+ * lock that is held for writing while that device's own bindings change; for
+ * requests without PASID, for a moment, that of the device's group. It allocates
+ * nothing.
  *
  * There is no way to tell a guest that its invalidation has failed, so each
  * error has to reach the caller, who then must not report completion.
@@ -73,8 +74,9 @@ static int invalidate_bond(struct iommu_uapi_bond *bond,
 	ret = bond->udev->ops->invalidate(bond, inv);
 	/*
 	 * Who has joined the group is given its domain, and what that one has
-	 * cached has not been asked for. If it is not seen here, it has yet to be
-	 * given the domain, and will find the tables as the guest has changed them.
+	 * cached has not been asked for. If it is not seen here, it has left, with
+	 * the domain taken from it, or has yet to be given it, and will find the
+	 * tables as the guest has changed them.
 	 */
 	if (!ret && bond->domain && bond->pasid == IOMMU_NO_PASID &&
 	    !iommu_uapi_dev_is_alone(bond->udev))

@@ -31,6 +31,9 @@ struct fake_queue {
 	unsigned int atc_silent;
 	/* So many were sent while the guest could send others. */
 	unsigned int atc_unlocked;
+	/* From such a command on it stands still, for so many halves of a wait. */
+	u8 stops_at;
+	unsigned int stops_for;
 };
 
 #define SID_0		0x11
@@ -876,6 +879,25 @@ static void test_events(struct kunit *test)
 	}
 }
 
+/* The queue stands still, and goes on after so many of the waits for it. */
+static void go_on(struct work_struct *work)
+{
+	struct test_ctx *ctx = container_of(work, struct test_ctx, go_on.work);
+
+	WRITE_ONCE(ctx->smmu.cmdq.q.cons_reg, ctx->smmu.cmdq.q.prod_reg);
+}
+
+static void stop_queue(struct test_ctx *ctx, unsigned int half_waits)
+{
+	ctx->queue.cons = ctx->queue.prod;
+	ctx->smmu.cmdq.q.cons_reg = (u32 __force __iomem *)&ctx->queue.cons;
+	INIT_DELAYED_WORK(&ctx->go_on, go_on);
+	/* This CPU has interrupts off most of the time. */
+	queue_delayed_work(system_unbound_wq, &ctx->go_on,
+			   usecs_to_jiffies(half_waits *
+					    (ARM_SMMU_POLL_TIMEOUT_US / 2)));
+}
+
 /*
  * From request to completion: what the caller is told when the hardware takes the
  * commands, when it stops taking them, and when it has an error to report.
@@ -894,6 +916,10 @@ static bool fake_queue_takes(struct arm_smmu_cmdq_ent *cmd)
 	if (cmd->opcode == CMDQ_OP_ATC_INV &&
 	    !mutex_is_locked(&ctx->master.guest_atc_lock))
 		queue->atc_unlocked++;
+	if (queue->stops_for && cmd->opcode == queue->stops_at) {
+		stop_queue(ctx, queue->stops_for);
+		queue->stops_for = 0;
+	}
 	if (cmd->opcode == CMDQ_OP_ATC_INV && queue->atc_silent) {
 		queue->atc_silent--;
 		queue->prod |= FIELD_PREP(CMDQ_CONS_ERR,
@@ -1418,25 +1444,6 @@ static void test_others_silence(struct kunit *test)
 	unbind(ctx);
 }
 
-/* The queue stands still, and goes on after so many of the waits for it. */
-static void go_on(struct work_struct *work)
-{
-	struct test_ctx *ctx = container_of(work, struct test_ctx, go_on.work);
-
-	WRITE_ONCE(ctx->smmu.cmdq.q.cons_reg, ctx->smmu.cmdq.q.prod_reg);
-}
-
-static void stop_queue(struct test_ctx *ctx, unsigned int half_waits)
-{
-	ctx->queue.cons = ctx->queue.prod;
-	ctx->smmu.cmdq.q.cons_reg = (u32 __force __iomem *)&ctx->queue.cons;
-	INIT_DELAYED_WORK(&ctx->go_on, go_on);
-	/* This CPU has interrupts off most of the time. */
-	queue_delayed_work(system_unbound_wq, &ctx->go_on,
-			   usecs_to_jiffies(half_waits *
-					    (ARM_SMMU_POLL_TIMEOUT_US / 2)));
-}
-
 /* A bind that the hardware has not confirmed in time has not happened. */
 static void test_bind_timeout(struct kunit *test)
 {
@@ -1490,27 +1497,40 @@ static void test_must_confirm(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, arm_smmu_must_confirm(&host, &none));
 }
 
+/* What attaches have added to the list of devices */
+static void forget_attaches(struct test_ctx *ctx)
+{
+	struct arm_smmu_master_domain *master_domain, *next;
+
+	list_for_each_entry_safe(master_domain, next, &ctx->stage2.devices,
+				 devices_elm) {
+		if (master_domain == &ctx->master_domain)
+			continue;
+		list_del(&master_domain->devices_elm);
+		kfree(master_domain);
+	}
+}
+
 /*
  * Nor is an attach, which takes a guest's table out as well: what was there before
- * belongs to somebody else then.
+ * belongs to somebody else then. The device is in no group: to the driver, it comes
+ * from no domain.
  */
 static void test_attach_timeout(struct kunit *test)
 {
-	struct arm_smmu_master_domain *master_domain;
 	struct test_ctx *ctx = test->priv;
 	struct arm_smmu_ste abort;
-	ktime_t begin;
 
 	ctx->master.num_streams = 1;
 	attach(test, true, false);
 	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0), 0);
-	/* As long as it takes */
-	stop_queue(ctx, 1000);
-	/* The device is in no group: to the driver, it comes from no domain. */
+	/* What is cached of the guest's table, with the entry confirmed */
+	ctx->queue.stops_at = CMDQ_OP_CFGI_CD_ALL;
+	ctx->queue.stops_for = 1000;
 	arm_smmu_attach_dev_blocked(NULL, &ctx->dev);
 	KUNIT_EXPECT_TRUE(test, cancel_delayed_work_sync(&ctx->go_on));
 	KUNIT_EXPECT_TRUE(test, ctx->master.unconfirmed);
-	ctx->smmu.cmdq.q.cons_reg = ctx->smmu.cmdq.q.prod_reg;
+	go_on(&ctx->go_on.work);
 	arm_smmu_make_abort_ste(&abort);
 	KUNIT_EXPECT_MEMEQ(test, ctx->strtab[SID_0].data, abort.data,
 			   sizeof(abort));
@@ -1521,23 +1541,41 @@ static void test_attach_timeout(struct kunit *test)
 	mutex_init(&ctx->stage2.init_mutex);
 	ctx->stage2.domain.type = IOMMU_DOMAIN_UNMANAGED;
 	ctx->master_domain.nested = false;
-	begin = ktime_get();
-	stop_queue(ctx, 5);
+	ctx->master.unconfirmed = false;
+	stop_queue(ctx, 7);
 	KUNIT_EXPECT_EQ(test, arm_smmu_attach_dev(&ctx->stage2.domain,
 						  &ctx->dev), 0);
-	KUNIT_EXPECT_GE(test, ktime_us_delta(ktime_get(), begin),
-			5 * (ARM_SMMU_POLL_TIMEOUT_US / 2));
-	cancel_delayed_work_sync(&ctx->go_on);
+	KUNIT_EXPECT_FALSE(test, cancel_delayed_work_sync(&ctx->go_on));
 	expect_unbound(test, false);
 	/* Nobody waits for that again. */
 	KUNIT_EXPECT_FALSE(test, ctx->master.unconfirmed);
 
-	master_domain = list_first_entry(&ctx->stage2.devices,
-					 struct arm_smmu_master_domain,
-					 devices_elm);
-	KUNIT_ASSERT_PTR_NE(test, master_domain, &ctx->master_domain);
-	list_del(&master_domain->devices_elm);
-	kfree(master_domain);
+	/* To the blocked domain: any domain of user space will do for the other. */
+	stop_queue(ctx, 7);
+	arm_smmu_attach_dev_blocked(&ctx->stage2.domain, &ctx->dev);
+	KUNIT_EXPECT_FALSE(test, cancel_delayed_work_sync(&ctx->go_on));
+	KUNIT_EXPECT_FALSE(test, ctx->master.unconfirmed);
+	forget_attaches(ctx);
+}
+
+/* What the device has cached of the old domain is confirmed, too. */
+static void test_attach_atc_timeout(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+
+	ctx->master.num_streams = 1;
+	attach(test, true, true);
+	mutex_init(&ctx->stage2.init_mutex);
+	ctx->stage2.domain.type = IOMMU_DOMAIN_UNMANAGED;
+	ctx->queue.stops_at = CMDQ_OP_ATC_INV;
+	ctx->queue.stops_for = 5;
+	KUNIT_EXPECT_EQ(test, arm_smmu_attach_dev(&ctx->stage2.domain,
+						  ctx->master.dev), 0);
+	KUNIT_EXPECT_EQ(test, ctx->queue.stops_for, 0U);
+	KUNIT_EXPECT_FALSE(test, cancel_delayed_work_sync(&ctx->go_on));
+	KUNIT_EXPECT_FALSE(test, ctx->master.unconfirmed);
+	expect_unbound(test, true);
+	forget_attaches(ctx);
 }
 
 /* Nor is an unmap. */
@@ -1847,6 +1885,7 @@ static struct kunit_case arm_smmu_uapi_wait_cases[] = {
 	KUNIT_CASE_SLOW(test_bind_timeout),
 	KUNIT_CASE_SLOW(test_unbind_timeout),
 	KUNIT_CASE_SLOW(test_attach_timeout),
+	KUNIT_CASE_SLOW(test_attach_atc_timeout),
 	KUNIT_CASE_SLOW(test_unmap_timeout),
 	{},
 };
