@@ -1574,7 +1574,6 @@ static void test_attach_atc_timeout(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ctx->queue.stops_for, 0U);
 	KUNIT_EXPECT_FALSE(test, cancel_delayed_work_sync(&ctx->go_on));
 	KUNIT_EXPECT_FALSE(test, ctx->master.unconfirmed);
-	expect_unbound(test, true);
 	forget_attaches(ctx);
 }
 
