@@ -3,9 +3,8 @@
  * KUnit tests of the invalidation queue: errors of the hardware, by whom they are
  * caused and who is told; and of what goes through it on behalf of one device:
  * the drain of its page requests, flushes of its TLB, and the end of a binding. The
- * hardware is a thread
- * that fetches descriptors from the queue of a made-up unit, whose registers are
- * memory.
+ * hardware is a thread that fetches descriptors from the queue of a made-up unit,
+ * whose registers are memory.
  */
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
