@@ -1494,7 +1494,10 @@ static void test_must_confirm(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, arm_smmu_must_confirm(&process, NULL));
 	KUNIT_EXPECT_TRUE(test, arm_smmu_must_confirm(NULL, &process));
 	KUNIT_EXPECT_FALSE(test, arm_smmu_must_confirm(NULL, &host));
-	KUNIT_EXPECT_FALSE(test, arm_smmu_must_confirm(&host, &none));
+	/* Who owns a blocked device may be given it. */
+	KUNIT_EXPECT_TRUE(test, arm_smmu_must_confirm(&host, &none));
+	KUNIT_EXPECT_TRUE(test, arm_smmu_must_confirm(&none, &none));
+	KUNIT_EXPECT_FALSE(test, arm_smmu_must_confirm(&none, &host));
 }
 
 /* What attaches have added to the list of devices */
