@@ -1561,6 +1561,43 @@ static void test_attach_timeout(struct kunit *test)
 	forget_attaches(ctx);
 }
 
+/*
+ * A device that joins a group is not attached yet to what the group has. Afterwards
+ * it is asked what it has cached, as one that is attached once more.
+ */
+static void test_attach_joins(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct arm_smmu_attach_state state = {
+		.master = &ctx->master,
+		.ssid = IOMMU_NO_PASID,
+	};
+	int i;
+
+	attach(test, true, true);
+	ctx->stage2.domain.type = IOMMU_DOMAIN_UNMANAGED;
+	list_del(&ctx->master_domain.devices_elm);
+	ctx->pdev->ats_enabled = 0;
+	atomic_set(&ctx->stage2.nr_ats_masters, 0);
+	ctx->master.ats_enabled = false;
+
+	mutex_lock(&arm_smmu_asid_lock);
+	for (i = 0; i < 2; i++) {
+		state.old_domain = &ctx->stage2.domain;
+		KUNIT_EXPECT_EQ(test,
+				arm_smmu_attach_prepare(&state,
+							&ctx->stage2.domain),
+				0);
+		arm_smmu_attach_commit(&state);
+		KUNIT_EXPECT_TRUE(test, ctx->master.ats_enabled);
+		KUNIT_EXPECT_EQ(test, list_count_nodes(&ctx->stage2.devices), 1);
+		KUNIT_EXPECT_EQ(test, atomic_read(&ctx->stage2.nr_ats_masters),
+				1);
+	}
+	mutex_unlock(&arm_smmu_asid_lock);
+	forget_attaches(ctx);
+}
+
 /* What the device has cached of the old domain is confirmed, too. */
 static void test_attach_atc_timeout(struct kunit *test)
 {
@@ -1872,6 +1909,7 @@ static struct kunit_case arm_smmu_uapi_test_cases[] = {
 	KUNIT_CASE(test_write_back),
 	KUNIT_CASE(test_no_vmid),
 	KUNIT_CASE(test_must_confirm),
+	KUNIT_CASE(test_attach_joins),
 	{},
 };
 
