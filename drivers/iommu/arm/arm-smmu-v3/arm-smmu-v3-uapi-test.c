@@ -58,6 +58,8 @@ struct test_ctx {
 	u16 ats_ctrl;
 	unsigned int ats_disorder;
 	unsigned int nr_ats_on;
+	/* A reset brings it back when the stream table has changed. */
+	bool resets;
 	u32 evtq_prod;
 	u32 evtq_cons;
 	u64 evts[8][EVTQ_ENT_DWORDS];
@@ -898,6 +900,16 @@ static void stop_queue(struct test_ctx *ctx, unsigned int half_waits)
 					    (ARM_SMMU_POLL_TIMEOUT_US / 2)));
 }
 
+/* What a device has cached by an old entry is no use by the new one. */
+static void ste_changes(struct test_ctx *ctx, u32 sid)
+{
+	if (ctx->resets)
+		ctx->ats_ctrl |= PCI_ATS_CTRL_ENABLE;
+	else if (ctx->ats_ctrl & PCI_ATS_CTRL_ENABLE &&
+		 ctx->strtab[sid].data[1] & cpu_to_le64(STRTAB_STE_1_EATS))
+		ctx->ats_disorder++;
+}
+
 /*
  * From request to completion: what the caller is told when the hardware takes the
  * commands, when it stops taking them, and when it has an error to report.
@@ -916,6 +928,8 @@ static bool fake_queue_takes(struct arm_smmu_cmdq_ent *cmd)
 	if (cmd->opcode == CMDQ_OP_ATC_INV &&
 	    !mutex_is_locked(&ctx->master.guest_atc_lock))
 		queue->atc_unlocked++;
+	if (cmd->opcode == CMDQ_OP_CFGI_STE)
+		ste_changes(ctx, cmd->cfgi.sid);
 	if (queue->stops_for && cmd->opcode == queue->stops_at) {
 		stop_queue(ctx, queue->stops_for);
 		queue->stops_for = 0;
@@ -1149,7 +1163,8 @@ static int fake_write(struct pci_bus *bus, unsigned int devfn, int where,
 		return PCIBIOS_SUCCESSFUL;
 
 	for (i = 0; i < ctx->master.num_streams; i++)
-		if (!(ctx->strtab[ctx->streams[i].id].data[1] &
+		if ((val & PCI_ATS_CTRL_ENABLE || ctx->pdev->ats_enabled) &&
+		    !(ctx->strtab[ctx->streams[i].id].data[1] &
 		      cpu_to_le64(STRTAB_STE_1_EATS)))
 			ctx->ats_disorder++;
 	if (down_read_trylock(&ctx->smmu.atc_lock)) {
@@ -1304,6 +1319,22 @@ static void test_bind_ats(struct kunit *test)
 	unbind(ctx);
 	expect_unbound(test, true);
 	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 7U);
+
+	/* So it is if a reset brings back ATS, which has seen it on before. */
+	ctx->resets = true;
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE,
+				   IOMMU_PASID_TABLE_DEVTLB), 0);
+	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, true);
+	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 8U);
+	KUNIT_ASSERT_EQ(test, bind(ctx, IOMMU_PASID_CONFIG_TRANSLATE, 0), 0);
+	expect_bound(test, IOMMU_PASID_CONFIG_TRANSLATE, false);
+	ctx->resets = false;
+	/* And if it comes only now */
+	ctx->ats_ctrl |= PCI_ATS_CTRL_ENABLE;
+	unbind(ctx);
+	expect_unbound(test, true);
+	KUNIT_EXPECT_EQ(test, ctx->nr_ats_on, 9U);
+
 	/* Without asking the device, which may not answer */
 	KUNIT_EXPECT_EQ(test, count_cmds(ctx, 0, CMDQ_OP_ATC_INV), 0U);
 }

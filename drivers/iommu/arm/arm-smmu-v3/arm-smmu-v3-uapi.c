@@ -768,14 +768,31 @@ static void arm_smmu_uapi_write_ste(struct arm_smmu_master *master,
 }
 
 /*
+ * A reset beside this that has still seen ATS on brings it back at any time, in the
+ * device alone. Look there as well.
+ */
+static void arm_smmu_uapi_disable_ats(struct pci_dev *pdev)
+{
+	int reg = pdev->ats_cap + PCI_ATS_CTRL;
+	u16 ctrl;
+
+	if (pdev->ats_enabled)
+		pci_disable_ats(pdev);
+	pci_read_config_word(pdev, reg, &ctrl);
+	if (ctrl & PCI_ATS_CTRL_ENABLE)
+		pci_write_config_word(pdev, reg, ctrl & ~PCI_ATS_CTRL_ENABLE);
+}
+
+/*
  * Change the stream table entry. As in an attach, ATS of the device is off
  * whenever EATS is, and invalidations reach the device TLB by both kinds of
  * address while it may have entries of both. Between two entries that both have
  * ATS, it is off in the device for a moment: it uses nothing of what it had cached
  * then, and has forgotten it when ATS is on again (PCIe 6.0, "Implicit Invalidation
- * Events"). That needs no answer, which a device in a low power state, say, would
- * not give, or give wrongly. Nobody else asks either, until ATS is what ats_enabled
- * says: a device need not answer while ATS is off.
+ * Events"), unless a reset has brought ATS back in the meantime. So make sure that
+ * it is off before either step. That needs no answer, which a device in a low power
+ * state, say, would not give, or give wrongly. Nobody else asks either, until ATS is
+ * what ats_enabled says: a device need not answer while ATS is off.
  *
  * On an error the entry is @to's, but without ATS, and the hardware may have @from
  * until the commands that are in the queue are done.
@@ -796,14 +813,16 @@ static int arm_smmu_uapi_install(struct arm_smmu_master *master,
 	arm_smmu_uapi_set_nested(master, stage2, from->nested || to->nested);
 	if (to->ats && !from->ats)
 		atomic_inc(&stage2->nr_ats_masters);
-	if (from->ats && pdev->ats_enabled) {
-		pci_disable_ats(pdev);
+	if (has_ats) {
+		arm_smmu_uapi_disable_ats(pdev);
 		/* Before transactions that were translated become errors */
 		wmb();
 	}
 
 	arm_smmu_uapi_write_ste(master, from, to);
 	ret = arm_smmu_uapi_flush(master, stage2->s2_cfg.vmid);
+	if (has_ats)
+		arm_smmu_uapi_disable_ats(pdev);
 
 	if (to->ats) {
 		/* Before there is something to invalidate when it is unmapped */
